@@ -31,7 +31,13 @@ pub struct CutoverBucket {
 impl CutoverBucket {
     /// Returns the bucket with the keys below `prefix`.
     #[must_use]
-    pub fn new(clients: &Clients, bucket: BucketName, region: Region, owner: Option<AccountId>, prefix: String) -> Self {
+    pub fn new(
+        clients: &Clients,
+        bucket: BucketName,
+        region: Region,
+        owner: Option<AccountId>,
+        prefix: String,
+    ) -> Self {
         Self {
             reading: clients.s3_for_reading(&region),
             listing: clients.s3_for_listing(&region),
@@ -81,9 +87,9 @@ impl CutoverBucket {
         let Some(policy) = policy else {
             let request = self.writing.delete_bucket_policy().bucket(bucket);
             let answer = request.set_expected_bucket_owner(self.owner()).send().await;
-            return answer.map(drop).map_err(|error| {
-                ErrorAnswer::of(&error).into_failure(&self.attempted("s3:DeleteBucketPolicy"))
-            });
+            return answer
+                .map(drop)
+                .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:DeleteBucketPolicy")));
         };
         let request = self.writing.put_bucket_policy().bucket(bucket).policy(policy);
         let answer = request.set_expected_bucket_owner(self.owner()).send().await;
@@ -115,7 +121,10 @@ impl CutoverBucket {
                 .await
                 .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucketVersions")))?;
             for version in page.versions() {
-                let size = version.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+                let size = version
+                    .size()
+                    .and_then(|size| u64::try_from(size).ok())
+                    .unwrap_or_default();
                 let (count, bytes) = if version.is_latest() == Some(true) {
                     (&mut left.objects, &mut left.bytes)
                 } else {
@@ -125,7 +134,13 @@ impl CutoverBucket {
                 *bytes += size;
                 let state = format!("{:?} {size} {:?}", version.is_latest(), version.last_modified());
                 let id = version.version_id().unwrap_or_default();
-                add([version.key().unwrap_or_default(), id, version.e_tag().unwrap_or_default(), &state, "object"]);
+                add([
+                    version.key().unwrap_or_default(),
+                    id,
+                    version.e_tag().unwrap_or_default(),
+                    &state,
+                    "object",
+                ]);
             }
             for marker in page.delete_markers() {
                 left.delete_markers += 1;
@@ -139,7 +154,9 @@ impl CutoverBucket {
             }
             // The next page begins after a decoded key.
             key_marker = key_marker.map(|key| {
-                percent_encoding::percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
+                percent_encoding::percent_decode_str(&key.replace('+', " "))
+                    .decode_utf8_lossy()
+                    .into_owned()
             });
         }
         let digest = hex::encode(digest.finalize());
@@ -213,9 +230,26 @@ impl CutoverBucket {
             };
         }
         let empty = ByteStream::from_static(b"");
-        probe!("PutObject", "s3:PutObject", client.put_object().bucket(bucket).key(&key).if_match(NO_ETAG).body(empty));
-        probe!("CopyObject", "s3:PutObject", client.copy_object().bucket(bucket).key(&key).copy_source(&source));
-        probe!("DeleteObject", "s3:DeleteObject", client.delete_object().bucket(bucket).key(&key).if_match(NO_ETAG));
+        probe!(
+            "PutObject",
+            "s3:PutObject",
+            client
+                .put_object()
+                .bucket(bucket)
+                .key(&key)
+                .if_match(NO_ETAG)
+                .body(empty)
+        );
+        probe!(
+            "CopyObject",
+            "s3:PutObject",
+            client.copy_object().bucket(bucket).key(&key).copy_source(&source)
+        );
+        probe!(
+            "DeleteObject",
+            "s3:DeleteObject",
+            client.delete_object().bucket(bucket).key(&key).if_match(NO_ETAG)
+        );
         let tag = Tag::builder().key("probe").value("1").build();
         if let Some(tagging) = tag.ok().and_then(|tag| Tagging::builder().tag_set(tag).build().ok()) {
             let request = client.put_object_tagging().bucket(bucket).key(&key).tagging(tagging);
@@ -229,10 +263,22 @@ impl CutoverBucket {
         let created = created.and_then(|created| created.upload_id);
         let upload_id = created.clone().unwrap_or_else(|| "s3ferry-probe".to_owned());
         let part = client.upload_part().bucket(bucket).key(&key).part_number(1);
-        probe!("UploadPart", "s3:PutObject", part.upload_id("s3ferry-probe").body(ByteStream::from_static(b"")));
-        let complete = client.complete_multipart_upload().bucket(bucket).key(&key).upload_id("s3ferry-probe");
+        probe!(
+            "UploadPart",
+            "s3:PutObject",
+            part.upload_id("s3ferry-probe").body(ByteStream::from_static(b""))
+        );
+        let complete = client
+            .complete_multipart_upload()
+            .bucket(bucket)
+            .key(&key)
+            .upload_id("s3ferry-probe");
         let none = CompletedMultipartUpload::builder().build();
-        probe!("CompleteMultipartUpload", "s3:PutObject", complete.multipart_upload(none));
+        probe!(
+            "CompleteMultipartUpload",
+            "s3:PutObject",
+            complete.multipart_upload(none)
+        );
         if created.is_some() {
             self.abort_upload(&InFlightUpload { key, upload_id }).await?;
         }

@@ -137,7 +137,10 @@ impl CutoverCertificate {
 /// Returns the id of a difference: it accepts this difference of this key only.
 #[must_use]
 pub fn exception_id(difference: &Value) -> String {
-    hex::encode(Sha256::digest(canonical(difference))).chars().take(12).collect()
+    hex::encode(Sha256::digest(canonical(difference)))
+        .chars()
+        .take(12)
+        .collect()
 }
 
 fn digest_of(document: &Map<String, Value>) -> String {

@@ -32,11 +32,17 @@ const ALL: &[Disturbance] = &[
 ];
 
 fn crash_and(disturbances: u32) -> Budget {
-    Budget { crashes: 1, disturbances }
+    Budget {
+        crashes: 1,
+        disturbances,
+    }
 }
 
 fn calm(disturbances: u32) -> Budget {
-    Budget { crashes: 0, disturbances }
+    Budget {
+        crashes: 0,
+        disturbances,
+    }
 }
 
 #[test]
@@ -51,7 +57,15 @@ fn cutover_survives_every_disturbance_at_every_request() {
 
 #[test]
 fn cutover_survives_two_crashes() {
-    explore(Scenario::Run, Budget { crashes: 2, disturbances: 0 }, &[], Blind::Nothing);
+    explore(
+        Scenario::Run,
+        Budget {
+            crashes: 2,
+            disturbances: 0,
+        },
+        &[],
+        Blind::Nothing,
+    );
 }
 
 #[test]
@@ -62,12 +76,25 @@ fn cutover_survives_every_pair_of_disturbances() {
 #[test]
 fn abort_removes_every_effect_after_a_crash_anywhere() {
     explore(Scenario::Abort, crash_and(1), HARMFUL, Blind::Nothing);
-    explore(Scenario::Abort, Budget { crashes: 2, disturbances: 0 }, &[], Blind::Nothing);
+    explore(
+        Scenario::Abort,
+        Budget {
+            crashes: 2,
+            disturbances: 0,
+        },
+        &[],
+        Blind::Nothing,
+    );
 }
 
 #[test]
 fn rollback_loses_no_write_that_applications_made_at_the_destination() {
-    explore(Scenario::Rollback, crash_and(1), &[Disturbance::AppWrite, Disturbance::DestinationStripped], Blind::Nothing);
+    explore(
+        Scenario::Rollback,
+        crash_and(1),
+        &[Disturbance::AppWrite, Disturbance::DestinationStripped],
+        Blind::Nothing,
+    );
     explore(Scenario::Rollback, calm(1), ALL, Blind::Nothing);
 }
 
@@ -91,7 +118,12 @@ fn without_fingerprints_a_write_is_lost() {
 
 #[test]
 fn without_a_denied_destination_a_rollback_loses_a_write() {
-    let found = find_violation(Scenario::Rollback, calm(1), &[Disturbance::AppWrite], Blind::RollbackDeny);
+    let found = find_violation(
+        Scenario::Rollback,
+        calm(1),
+        &[Disturbance::AppWrite],
+        Blind::RollbackDeny,
+    );
     assert!(found.contains("lost"), "{found}");
 }
 
@@ -109,5 +141,8 @@ fn second_operator_is_told_who_runs_the_cutover_and_changes_nothing() {
     assert!(refused.contains("bob runs this cutover on laptop"), "{refused}");
     let written = world.lock().unwrap().policies.clone().map(|policy| policy.written);
     assert_eq!(written[0], written[1], "both as before");
-    assert!(schedules::run_beside(&world, true).is_ok(), "the process of bob is gone");
+    assert!(
+        schedules::run_beside(&world, true).is_ok(),
+        "the process of bob is gone"
+    );
 }

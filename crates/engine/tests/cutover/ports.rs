@@ -11,8 +11,8 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ETag;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::cutover::{
-    BucketFingerprint, CutoverBacklog, CutoverPorts, CutoverRefusal, InFlightUpload, ProbeRound, ResidualData, StepOutcome,
-    StoredCutover,
+    BucketFingerprint, CutoverBacklog, CutoverPorts, CutoverRefusal, InFlightUpload, ProbeRound, ResidualData,
+    StepOutcome, StoredCutover,
 };
 use s3ferry_engine::ports::WriteError;
 use serde_json::json;
@@ -28,7 +28,11 @@ pub(crate) enum WorldError {
 
 impl From<Failure> for WorldError {
     fn from(failure: Failure) -> Self {
-        if failure.detail == "crashed" { Self::Crashed } else { Self::Failed(failure) }
+        if failure.detail == "crashed" {
+            Self::Crashed
+        } else {
+            Self::Failed(failure)
+        }
     }
 }
 
@@ -76,7 +80,11 @@ impl WorldPorts {
         }
         world.disturb();
         world.note(name);
-        match if world.budget.crashes > 0 { world.paths.below(3) } else { 0 } {
+        match if world.budget.crashes > 0 {
+            world.paths.below(3)
+        } else {
+            0
+        } {
             0 => Ok(write(&mut world)),
             picked => {
                 if picked == 2 {
@@ -92,7 +100,11 @@ impl WorldPorts {
 fn crash(world: &mut MutexGuard<'_, World>, picked: usize) {
     world.budget.crashes -= 1;
     world.is_crashed = true;
-    world.note(if picked == 1 { "    crash before" } else { "    crash after" });
+    world.note(if picked == 1 {
+        "    crash before"
+    } else {
+        "    crash after"
+    });
 }
 
 const OPERATIONS: [&str; 2] = ["PutObject", "CompleteMultipartUpload"];
@@ -134,8 +146,13 @@ impl CutoverPorts for WorldPorts {
 
     async fn store_certificate(&self, name: &str, text: &str) -> Answer<String> {
         self.write("store certificate", |world| {
-            let stored = world.certificates.entry(name.to_owned()).or_insert_with(|| text.to_owned()).clone();
-            if stored == text && world.buckets[0].objects != world.buckets[1].objects && !world.policies[0].is_stripped {
+            let stored = world
+                .certificates
+                .entry(name.to_owned())
+                .or_insert_with(|| text.to_owned())
+                .clone();
+            if stored == text && world.buckets[0].objects != world.buckets[1].objects && !world.policies[0].is_stripped
+            {
                 world.violate("a certificate of buckets that differ");
             }
             stored
@@ -158,10 +175,18 @@ impl CutoverPorts for WorldPorts {
     async fn probe(&self, side: SideName) -> Answer<ProbeRound> {
         self.read("probe", |world| {
             let operations = OPERATIONS.map(str::to_owned).to_vec();
-            let is_frozen = world.policies[index(side)].written.as_deref().unwrap_or_default().contains("S3ferry");
+            let is_frozen = world.policies[index(side)]
+                .written
+                .as_deref()
+                .unwrap_or_default()
+                .contains("S3ferry");
             let is_denied = world.is_denied(side) || (is_frozen && world.blind == Blind::Probes);
             let is_denied = is_denied || (is_frozen && world.blind == Blind::RollbackDeny);
-            let (denied, allowed) = if is_denied { (operations, Vec::new()) } else { (Vec::new(), operations) };
+            let (denied, allowed) = if is_denied {
+                (operations, Vec::new())
+            } else {
+                (Vec::new(), operations)
+            };
             ProbeRound { denied, allowed }
         })
     }
@@ -225,7 +250,9 @@ impl CutoverPorts for WorldPorts {
     }
 
     async fn notification(&self) -> Answer<Option<String>> {
-        self.read("read notification", |world| world.has_notification.then(|| "ours".to_owned()))
+        self.read("read notification", |world| {
+            world.has_notification.then(|| "ours".to_owned())
+        })
     }
 
     async fn detach_notification(&self) -> Answer<()> {

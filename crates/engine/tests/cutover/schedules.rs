@@ -143,7 +143,8 @@ fn check_undone(world: &mut World) {
         world.violate("rolled back, and not as before");
     }
     if let Some(state) = state(world)
-        && (state.phase != CutoverPhase::RolledBack || state.steps.values().any(|record| record.state == StepState::Done))
+        && (state.phase != CutoverPhase::RolledBack
+            || state.steps.values().any(|record| record.state == StepState::Done))
     {
         world.violate("rolled back, and the state says otherwise");
     }
@@ -153,7 +154,10 @@ fn check_undone(world: &mut World) {
 fn run(scenario: Scenario, budget: Budget, world: &Arc<Mutex<World>>) {
     let mut process = 0;
     let set = |budget: Budget| world.lock().unwrap().budget = budget;
-    let none = Budget { crashes: 0, disturbances: 0 };
+    let none = Budget {
+        crashes: 0,
+        disturbances: 0,
+    };
     match scenario {
         Scenario::Run => {
             set(budget);
@@ -226,12 +230,7 @@ pub(crate) fn explore(scenario: Scenario, budget: Budget, disturbances: &'static
 
 /// Returns the violation that a schedule shows without a safeguard.
 #[track_caller]
-pub(crate) fn find_violation(
-    scenario: Scenario,
-    budget: Budget,
-    disturbances: &[Disturbance],
-    blind: Blind,
-) -> String {
+pub(crate) fn find_violation(scenario: Scenario, budget: Budget, disturbances: &[Disturbance], blind: Blind) -> String {
     let disturbances = disturbances.to_vec().leak();
     let (count, _, violation) = search(scenario, budget, disturbances, blind);
     let (violation, _) = violation.unwrap_or_else(|| panic!("{count} schedules hold although {blind:?} is defeated"));

@@ -118,7 +118,10 @@ impl World {
                 prefix: String::new(),
             },
             paths,
-            budget: Budget { crashes: 0, disturbances: 0 },
+            budget: Budget {
+                crashes: 0,
+                disturbances: 0,
+            },
             disturbances,
             blind,
             is_crashed: false,
@@ -222,7 +225,11 @@ impl World {
 
     /// Writes a policy on behalf of the cutover.
     pub(crate) fn put_policy(&mut self, side: SideName, document: Option<&str>) {
-        let delay = if std::mem::take(&mut self.delays_next_policy) { DELAY } else { 1 };
+        let delay = if std::mem::take(&mut self.delays_next_policy) {
+            DELAY
+        } else {
+            1
+        };
         let policy = &mut self.policies[index(side)];
         if policy.written != policy.read {
             // The edit of another tool arrived between the last read and this write: S3 cannot detect it.
@@ -345,7 +352,10 @@ impl World {
             let policy = self.policies[index(side)].clone();
             let document: Value = serde_json::from_str(policy.written.as_deref().unwrap_or("{}")).unwrap();
             let statements = document["Statement"].as_array().cloned().unwrap_or_default();
-            let sids: Vec<&str> = statements.iter().filter_map(|statement| statement["Sid"].as_str()).collect();
+            let sids: Vec<&str> = statements
+                .iter()
+                .filter_map(|statement| statement["Sid"].as_str())
+                .collect();
             let ours: Vec<&str> = sids.iter().copied().filter(|sid| sid.starts_with("S3ferry")).collect();
             let is_gone = policy.is_stripped && !policy.is_restored;
             if ours != expected && !is_gone {

@@ -115,14 +115,19 @@ async fn forward<'a>(
 
 /// Writes the files of the valid certificate, if there is one.
 async fn write_certificate(setup: &CutoverSetup<'_>, path: &Path) -> Result<(), CliError> {
-    let Some(state) = stored_state(setup).await? else { return Ok(()) };
+    let Some(state) = stored_state(setup).await? else {
+        return Ok(());
+    };
     if state.certificate.is_none() {
         return Ok(());
     }
     let name = setup.route.certificate_name(state.generation, state.certificates);
     let stored = setup.state.read(&name).await?;
     let stored = stored.ok_or_else(|| {
-        CliError::setup(format!("the certificate {name} is not in the state bucket"), "restore it from a version")
+        CliError::setup(
+            format!("the certificate {name} is not in the state bucket"),
+            "restore it from a version",
+        )
     })?;
     let certificate = CutoverCertificate::read(&String::from_utf8_lossy(&stored.body));
     let certificate = certificate.map_err(CutoverRefusal::Certificate)?;
@@ -139,7 +144,9 @@ async fn write_certificate(setup: &CutoverSetup<'_>, path: &Path) -> Result<(), 
 
 async fn stored_state(setup: &CutoverSetup<'_>) -> Result<Option<CutoverState>, CliError> {
     let stored = setup.load().await?;
-    let state = stored.map(|stored| CutoverState::read(&setup.route, &stored.body)).transpose();
+    let state = stored
+        .map(|stored| CutoverState::read(&setup.route, &stored.body))
+        .transpose();
     Ok(state.map_err(CutoverRefusal::State)?)
 }
 
@@ -153,10 +160,23 @@ async fn end(setup: &CutoverSetup<'_>, end: &CutoverEnd) -> Result<CommandOutcom
             format!("blocked at {step}: fix the reason, and run the same command again"),
             Some(*step),
         ),
-        CutoverEnd::Declined(step) => (CommandOutcome::NotAll, format!("declined: {step} did not begin"), Some(*step)),
+        CutoverEnd::Declined(step) => (
+            CommandOutcome::NotAll,
+            format!("declined: {step} did not begin"),
+            Some(*step),
+        ),
         CutoverEnd::WouldLose(keys) => {
-            let named = keys.iter().take(NAMED).map(|key| escaped_key(key)).collect::<Vec<_>>().join("\n  ");
-            let file = setup.differences.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            let named = keys
+                .iter()
+                .take(NAMED)
+                .map(|key| escaped_key(key))
+                .collect::<Vec<_>>()
+                .join("\n  ");
+            let file = setup
+                .differences
+                .as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default();
             let text = format!(
                 "the rollback would lose {} keys, and applications stay at the destination:\n  {named}\nall are in \
                  {file}: copy them to the source, or pass --lose {file}",
@@ -208,14 +228,21 @@ async fn status<'a>(
         Format::Human => {
             output.line(format!("phase {}, cutover {}", state.phase.as_str(), state.generation))?;
             if let Some(holder) = holder {
-                output.line(format!("{} runs it on {} (process {})", holder.operator, holder.host, holder.process))?;
+                output.line(format!(
+                    "{} runs it on {} (process {})",
+                    holder.operator, holder.host, holder.process
+                ))?;
             }
         }
     }
     output.flush()?;
     let is_blocked = state.steps.values().any(|record| record.state == StepState::Blocked);
     let is_stuck = is_blocked || state.phase == CutoverPhase::RollingBack;
-    Ok(if is_stuck { CommandOutcome::NotAll } else { CommandOutcome::Done })
+    Ok(if is_stuck {
+        CommandOutcome::NotAll
+    } else {
+        CommandOutcome::Done
+    })
 }
 
 async fn abort<'a>(
@@ -282,7 +309,9 @@ pub async fn finish<'a>(
     let mut setup = CutoverSetup::open(shared, &args.route, None, interrupt, nested).await?;
     setup.yes = args.yes;
     let cutover = engine(setup, options(None));
-    let ended = cutover.finish(Duration::from_secs(args.min_hours.saturating_mul(3600))).await?;
+    let ended = cutover
+        .finish(Duration::from_secs(args.min_hours.saturating_mul(3600)))
+        .await?;
     end(&cutover.ports, &ended).await
 }
 
@@ -304,7 +333,10 @@ pub async fn certificate<'a>(
         words.extend(["--source".to_owned(), location(buckets.route.source.as_str())]);
         words.extend(["--source-region".to_owned(), buckets.source_region.to_string()]);
         words.extend(["--destination".to_owned(), location(buckets.route.destination.as_str())]);
-        words.extend(["--destination-region".to_owned(), buckets.destination_region.to_string()]);
+        words.extend([
+            "--destination-region".to_owned(),
+            buckets.destination_region.to_string(),
+        ]);
         for (flag, value) in [("--profile", &shared.profile), ("--endpoint-url", &shared.endpoint_url)] {
             words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
         }
@@ -330,11 +362,19 @@ pub async fn certificate<'a>(
                 (None, reason) => format!("not valid: {}", reason.clone().unwrap_or_default()),
             })?;
             if let Some(is_equal) = is_live_equal {
-                output.line(if is_equal { "both buckets are equal now" } else { "the buckets differ now" })?;
+                output.line(if is_equal {
+                    "both buckets are equal now"
+                } else {
+                    "the buckets differ now"
+                })?;
             }
         }
     }
     output.flush()?;
     let is_good = checked.is_ok() && is_live_equal != Some(false);
-    Ok(if is_good { CommandOutcome::Done } else { CommandOutcome::NotAll })
+    Ok(if is_good {
+        CommandOutcome::Done
+    } else {
+        CommandOutcome::NotAll
+    })
 }

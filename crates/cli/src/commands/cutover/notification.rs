@@ -30,7 +30,12 @@ impl From<&NotificationEntry> for StoredEntry {
     fn from(entry: &NotificationEntry) -> Self {
         let filter = match &entry.filter {
             KeyFilter::Absent | KeyFilter::Empty => None,
-            KeyFilter::Rules(rules) => Some(rules.iter().map(|rule| (rule.name.clone(), rule.value.clone())).collect()),
+            KeyFilter::Rules(rules) => Some(
+                rules
+                    .iter()
+                    .map(|rule| (rule.name.clone(), rule.value.clone()))
+                    .collect(),
+            ),
         };
         Self {
             id: entry.id.clone(),
@@ -44,7 +49,12 @@ impl From<&NotificationEntry> for StoredEntry {
 impl From<StoredEntry> for NotificationEntry {
     fn from(entry: StoredEntry) -> Self {
         let filter = entry.filter.map_or(KeyFilter::Absent, |rules| {
-            KeyFilter::Rules(rules.into_iter().map(|(name, value)| FilterRule { name, value }).collect())
+            KeyFilter::Rules(
+                rules
+                    .into_iter()
+                    .map(|(name, value)| FilterRule { name, value })
+                    .collect(),
+            )
         });
         Self {
             id: entry.id,
@@ -60,7 +70,10 @@ impl QueueNotification {
     pub(super) fn new(sides: &BucketPair, queue_arn: &str) -> Result<Self, CliError> {
         let account = AccountId::new(queue_arn.split(':').nth(4).unwrap_or_default());
         let account = account.map_err(|error| {
-            CliError::setup(format!("the queue {queue_arn} of the stack: {error}"), "pass the source stack with --stack")
+            CliError::setup(
+                format!("the queue {queue_arn} of the stack: {error}"),
+                "pass the source stack with --stack",
+            )
         })?;
         let wiring = AwsWiring::new(&sides.clients, sides.source.region.clone());
         Ok(Self {
@@ -91,13 +104,15 @@ impl QueueNotification {
     }
 
     pub(super) async fn attach(&self, stored: &str) -> Result<(), CliError> {
-        let entries: Vec<StoredEntry> = serde_json::from_str(stored)
-            .map_err(|error| CliError::Bug(format!("the stored notification: {error}")))?;
+        let entries: Vec<StoredEntry> =
+            serde_json::from_str(stored).map_err(|error| CliError::Bug(format!("the stored notification: {error}")))?;
         let mut configuration = self.bucket.notification().await?;
         if configuration.queues.iter().any(|entry| entry.arn == self.queue_arn) {
             return Ok(());
         }
-        configuration.queues.extend(entries.into_iter().map(NotificationEntry::from));
+        configuration
+            .queues
+            .extend(entries.into_iter().map(NotificationEntry::from));
         Ok(self.bucket.put_notification(&configuration, false).await?)
     }
 }

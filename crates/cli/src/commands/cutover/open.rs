@@ -91,22 +91,38 @@ impl<'a> CutoverSetup<'a> {
         let queues: Vec<String> = queues.into_iter().filter_map(output).collect();
         if args.stack.is_some() && queues.len() < 2 {
             return Err(CliError::setup(
-                format!("stack {} has no outputs with the URLs of its queues", args.stack.clone().unwrap_or_default()),
+                format!(
+                    "stack {} has no outputs with the URLs of its queues",
+                    args.stack.clone().unwrap_or_default()
+                ),
                 "name the stack of infra/source.yaml with --stack",
             ));
         }
-        let notification = output("ReplicationQueueArn").map(|arn| QueueNotification::new(&sides, &arn)).transpose()?;
+        let notification = output("ReplicationQueueArn")
+            .map(|arn| QueueNotification::new(&sides, &arn))
+            .transpose()?;
         let probing = match proof.and_then(|proof| proof.probe_profile.clone()) {
             None => sides.clients.clone(),
             profile => {
-                let shared = SharedArgs { profile, ..shared.clone() };
-                load_clients(&shared, Some(&region), "--source-region", RequestLimits::default()).await?.0
+                let shared = SharedArgs {
+                    profile,
+                    ..shared.clone()
+                };
+                load_clients(&shared, Some(&region), "--source-region", RequestLimits::default())
+                    .await?
+                    .0
             }
         };
         let prefix = sides.prefix().to_owned();
         let bucket = |side: &crate::bucket_side::BucketSide| {
             let name = side.location.bucket.clone();
-            CutoverBucket::new(&sides.clients, name, side.region.clone(), side.owner.clone(), prefix.clone())
+            CutoverBucket::new(
+                &sides.clients,
+                name,
+                side.region.clone(),
+                side.owner.clone(),
+                prefix.clone(),
+            )
         };
         Ok(Self {
             shared,
@@ -160,7 +176,10 @@ fn state_bucket(args: &CutoverRouteArgs, output: Option<String>) -> Result<Bucke
     }
     let name = output.ok_or_else(|| {
         CliError::setup(
-            format!("stack {} has no output StateBucketName", args.stack.clone().unwrap_or_default()),
+            format!(
+                "stack {} has no output StateBucketName",
+                args.stack.clone().unwrap_or_default()
+            ),
             "name the stack of infra/source.yaml with --stack, or pass --state-bucket",
         )
     })?;
@@ -169,7 +188,11 @@ fn state_bucket(args: &CutoverRouteArgs, output: Option<String>) -> Result<Bucke
 
 fn operator(shared: &SharedArgs, args: &CutoverRouteArgs) -> OperatorName {
     let from_environment = || ["AWS_PROFILE", "USER"].into_iter().find_map(environment::non_empty);
-    let operator = args.operator.clone().or_else(|| shared.profile.clone()).or_else(from_environment);
+    let operator = args
+        .operator
+        .clone()
+        .or_else(|| shared.profile.clone())
+        .or_else(from_environment);
     OperatorName {
         operator: operator.unwrap_or_else(|| "unknown".to_owned()),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

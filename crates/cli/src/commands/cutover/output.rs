@@ -51,7 +51,11 @@ pub(super) fn step(format: Format, step: CutoverStep, record: &StepRecord) -> Re
             if let Some(by) = &record.blocked_by {
                 output.line(format!("            {by}"))?;
             }
-            for (name, value) in record.measured.iter().filter(|(_, value)| !value.is_array() && !value.is_object()) {
+            for (name, value) in record
+                .measured
+                .iter()
+                .filter(|(_, value)| !value.is_array() && !value.is_object())
+            {
                 output.line(format!("            {}: {}", name.replace('_', " "), plain(value)))?;
             }
         }
@@ -93,19 +97,37 @@ struct CertificatePage {
 pub(super) fn write_certificate(path: &Path, certificate: &CutoverCertificate) -> Result<[PathBuf; 2], CliError> {
     let document = certificate.document();
     let text = |pointer: &str| {
-        let mut value = Some(document.get(pointer.split('/').next().unwrap_or_default()).unwrap_or(&Value::Null));
+        let mut value = Some(
+            document
+                .get(pointer.split('/').next().unwrap_or_default())
+                .unwrap_or(&Value::Null),
+        );
         for name in pointer.split('/').skip(1) {
             value = value.and_then(|value| value.get(name));
         }
         escaped_text(&value.map(plain).unwrap_or_default()).into_owned()
     };
     let rows = [
-        ("Source", format!("s3://{}/{} ({})", text("source/bucket"), text("source/prefix"), text("source/region"))),
-        ("Destination", format!("s3://{} ({})", text("destination/bucket"), text("destination/region"))),
+        (
+            "Source",
+            format!(
+                "s3://{}/{} ({})",
+                text("source/bucket"),
+                text("source/prefix"),
+                text("source/region")
+            ),
+        ),
+        (
+            "Destination",
+            format!("s3://{} ({})", text("destination/bucket"), text("destination/region")),
+        ),
         ("Operator", text("operator")),
         ("Tool", format!("{} {}", text("tool/name"), text("tool/version"))),
         ("Certified at", text("certified_at")),
-        ("Writes frozen for (seconds, until the certificate)", text("frozen_seconds")),
+        (
+            "Writes frozen for (seconds, until the certificate)",
+            text("frozen_seconds"),
+        ),
         ("Method", text("verification/depth")),
         ("Objects verified as equal", text("verification/equal")),
         ("Accepted exceptions", text("verification/exceptions")),
@@ -122,7 +144,9 @@ pub(super) fn write_certificate(path: &Path, certificate: &CutoverCertificate) -
         steps: steps.collect(),
         document: escaped_lines_of(&certificate.to_text()),
     };
-    let page = page.render().map_err(|error| CliError::Bug(format!("unwritable HTML: {error}")))?;
+    let page = page
+        .render()
+        .map_err(|error| CliError::Bug(format!("unwritable HTML: {error}")))?;
     Ok([
         write(path, "json", certificate.to_text().as_bytes())?,
         write(path, "html", page.as_bytes())?,

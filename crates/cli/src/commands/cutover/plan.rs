@@ -20,7 +20,9 @@ pub(super) fn announcement(setup: &CutoverSetup<'_>, step: CutoverStep, state: &
         StepState::Blocked | StepState::Running | StepState::Done => "again",
     };
     let sides = &setup.sides;
-    if state.phase == s3ferry_core::cutover::CutoverPhase::RollingBack || (step == CutoverStep::Freeze && begin != "again" && state.may_be_switched()) {
+    if state.phase == s3ferry_core::cutover::CutoverPhase::RollingBack
+        || (step == CutoverStep::Freeze && begin != "again" && state.may_be_switched())
+    {
         return "rollback: removes s3ferry's statements from both bucket policies".to_owned();
     }
     let what = match step {
@@ -31,7 +33,10 @@ pub(super) fn announcement(setup: &CutoverSetup<'_>, step: CutoverStep, state: &
                 sides.source.location,
                 setup.route.freeze_sid()
             ),
-            FreezeMethod::Scp => format!("probes {}, which your service control policy must deny", sides.source.location),
+            FreezeMethod::Scp => format!(
+                "probes {}, which your service control policy must deny",
+                sides.source.location
+            ),
             FreezeMethod::App => format!("lists {} twice; both listings must be identical", sides.source.location),
         },
         CutoverStep::Drain => "waits until no upload, message and journal entry is left".to_owned(),
@@ -88,16 +93,24 @@ pub(super) async fn print(setup: &CutoverSetup<'_>, settings: &CutoverSettings) 
     }
     let mut document = |title: &str, document: &Value| {
         output.line(title)?;
-        format!("{document:#}").lines().try_for_each(|line| output.line(format!("  {line}")))
+        format!("{document:#}")
+            .lines()
+            .try_for_each(|line| output.line(format!("  {line}")))
     };
     if settings.freeze == FreezeMethod::Scp {
-        document("service control policy that you attach to the account of the source:", &scp)?;
+        document(
+            "service control policy that you attach to the account of the source:",
+            &scp,
+        )?;
     }
     if !source.is_null() {
         document(&format!("policy of {} after freeze:", sides.source.location), &source)?;
     }
     if !destination.is_null() {
-        document(&format!("policy of {} after seal:", sides.destination.location), &destination)?;
+        document(
+            &format!("policy of {} after seal:", sides.destination.location),
+            &destination,
+        )?;
     }
     output.line("nothing was changed")?;
     output.flush()

@@ -11,7 +11,8 @@ use s3ferry_core::diff::SideName;
 use s3ferry_core::names::ETag;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::cutover::{
-    BucketFingerprint, CutoverBacklog, CutoverPorts, InFlightUpload, ProbeRound, ResidualData, StepOutcome, StoredCutover,
+    BucketFingerprint, CutoverBacklog, CutoverPorts, InFlightUpload, ProbeRound, ResidualData, StepOutcome,
+    StoredCutover,
 };
 use s3ferry_engine::ports::{Clock as _, WriteError};
 use serde_json::json;
@@ -39,7 +40,11 @@ impl CutoverPorts for CutoverSetup<'_> {
         let name = self.route.state_name();
         match seen {
             Some(seen) => self.state.replace(&name, body, seen).await,
-            None => self.state.create(&name, body).await?.ok_or(WriteError::PreconditionFailed),
+            None => self
+                .state
+                .create(&name, body)
+                .await?
+                .ok_or(WriteError::PreconditionFailed),
         }
     }
 
@@ -71,7 +76,12 @@ impl CutoverPorts for CutoverSetup<'_> {
             return Err(failure.into());
         }
         let stored = self.state.read(name).await?;
-        let stored = stored.ok_or_else(|| CliError::setup("the certificate is not in the state bucket", "run the same command again"))?;
+        let stored = stored.ok_or_else(|| {
+            CliError::setup(
+                "the certificate is not in the state bucket",
+                "run the same command again",
+            )
+        })?;
         String::from_utf8(stored.body).map_err(|error| CliError::setup(error.to_string(), "restore the certificate"))
     }
 
@@ -122,8 +132,14 @@ impl CutoverPorts for CutoverSetup<'_> {
             .with("queue", backlog.queue)
             .with("stack", json!(self.stack));
         if backlog.dead_letters > 0 {
-            let by = format!("{} dead letters: redrive them, and see docs/RUNBOOK.md", backlog.dead_letters);
-            return Ok(StepOutcome { blocked_by: Some(by), ..outcome });
+            let by = format!(
+                "{} dead letters: redrive them, and see docs/RUNBOOK.md",
+                backlog.dead_letters
+            );
+            return Ok(StepOutcome {
+                blocked_by: Some(by),
+                ..outcome
+            });
         }
         Ok(outcome)
     }
@@ -216,6 +232,9 @@ fn is_running(process: u32) -> bool {
     let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
     process.is_some_and(|process| {
         // A process of another user answers with a denial, and runs.
-        !matches!(rustix::process::test_kill_process(process), Err(rustix::io::Errno::SRCH))
+        !matches!(
+            rustix::process::test_kill_process(process),
+            Err(rustix::io::Errno::SRCH)
+        )
     })
 }

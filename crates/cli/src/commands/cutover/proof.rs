@@ -102,7 +102,10 @@ pub(super) async fn verify(setup: &CutoverSetup<'_>) -> Result<StepOutcome, CliE
     for line in lines(Path::new(&differences))? {
         exceptions.push((exception_id(&line), line));
     }
-    let accepted = exceptions.iter().filter(|(id, _)| setup.sync.accept.contains(id)).count();
+    let accepted = exceptions
+        .iter()
+        .filter(|(id, _)| setup.sync.accept.contains(id))
+        .count();
     let outcome = StepOutcome::met()
         .with("verdict", field("verdict"))
         .with("statement", field("statement"))
@@ -111,26 +114,50 @@ pub(super) async fn verify(setup: &CutoverSetup<'_>) -> Result<StepOutcome, CliE
         .with("compared_by", field("compared_by"))
         .with("sides", field("sides"))
         .with("comparison", comparison.cloned().unwrap_or_default())
-        .with("depth", comparison.and_then(|comparison| comparison.get("depth")).cloned().unwrap_or_default())
+        .with(
+            "depth",
+            comparison
+                .and_then(|comparison| comparison.get("depth"))
+                .cloned()
+                .unwrap_or_default(),
+        )
         .with("exceptions", accepted)
-        .with("accepted", json!(exceptions.iter().map(|(id, line)| json!({"id": id, "difference": line})).collect::<Vec<_>>()));
+        .with(
+            "accepted",
+            json!(
+                exceptions
+                    .iter()
+                    .map(|(id, line)| json!({"id": id, "difference": line}))
+                    .collect::<Vec<_>>()
+            ),
+        );
     let is_explained = !exceptions.is_empty() && accepted == exceptions.len();
     if ended == CommandOutcome::Done || is_explained {
         return Ok(outcome);
     }
-    let mut by = field("statement").as_str().unwrap_or("the verification has no verdict").to_owned();
+    let mut by = field("statement")
+        .as_str()
+        .unwrap_or("the verification has no verdict")
+        .to_owned();
     let open = exceptions.iter().filter(|(id, _)| !setup.sync.accept.contains(id));
     for (id, line) in open.take(NAMED) {
         let text = |name: &str| line.get(name).map(ToString::to_string).unwrap_or_default();
         by.push_str(&format!("\n  --accept {id}  {} {}", text("key"), text("differences")));
     }
-    Ok(StepOutcome { blocked_by: Some(by), ..outcome })
+    Ok(StepOutcome {
+        blocked_by: Some(by),
+        ..outcome
+    })
 }
 
 pub(super) async fn keys_ahead(setup: &CutoverSetup<'_>) -> Result<BTreeSet<String>, CliError> {
     let mut words = command(setup, "verify", SideName::Destination);
     let differences = path(setup, "ahead.jsonl");
-    words.extend(["--allow-empty".to_owned(), "--differences".to_owned(), differences.clone()]);
+    words.extend([
+        "--allow-empty".to_owned(),
+        "--differences".to_owned(),
+        differences.clone(),
+    ]);
     let ended = run(setup, words).await?;
     let mut keys = BTreeSet::new();
     for line in lines(Path::new(&differences))? {
@@ -157,21 +184,22 @@ fn read_json(path: &Path) -> Result<Value, CliError> {
 fn lines(path: &Path) -> Result<Vec<Value>, CliError> {
     let text = std::fs::read_to_string(path).map_err(CliError::unreadable(format!("read {}", path.display())))?;
     let lines = text.lines().map(serde_json::from_str);
-    lines.collect::<Result<_, _>>().map_err(|error| CliError::Bug(format!("an unreadable difference: {error}")))
+    lines
+        .collect::<Result<_, _>>()
+        .map_err(|error| CliError::Bug(format!("an unreadable difference: {error}")))
 }
 
 /// Composes the certificate from the stored state.
 pub(super) fn certificate(setup: &CutoverSetup<'_>, state: &CutoverState) -> CutoverCertificate {
     let now = SystemClock.now();
     let sides = &setup.sides;
-    let side = |side: &BucketSide| {
-        json!({"bucket": side.location.bucket.as_str(), "prefix": side.location.prefix, "region": side.region.as_str()})
-    };
+    let side = |side: &BucketSide| json!({"bucket": side.location.bucket.as_str(), "prefix": side.location.prefix, "region": side.region.as_str()});
     let steps: Map<String, Value> = state
         .steps
         .iter()
         .map(|(step, record)| {
-            let time = |time: Option<s3ferry_core::time::Timestamp>| time.map(s3ferry_core::time::Timestamp::to_rfc3339);
+            let time =
+                |time: Option<s3ferry_core::time::Timestamp>| time.map(s3ferry_core::time::Timestamp::to_rfc3339);
             // The steps' own results are stored with their names, apart from the verification's.
             let measured = (*step != CutoverStep::Verify).then_some(&record.measured);
             let record = json!({

@@ -80,7 +80,10 @@ impl ApplicationSwitch {
         let ran = ran.map_err(CliError::file("run the switch command"))?;
         if !ran.status.success() {
             return Err(CliError::setup(
-                format!("the switch command failed to {action} the bucket {}: {}", side.location.bucket, ran.status),
+                format!(
+                    "the switch command failed to {action} the bucket {}: {}",
+                    side.location.bucket, ran.status
+                ),
                 "correct the command of --switch-command, and run the same command again",
             ));
         }

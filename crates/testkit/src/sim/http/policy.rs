@@ -24,7 +24,10 @@ pub(crate) fn denies(model: &Simulator, call: &SimRequest) -> bool {
         return false;
     };
     let resource = format!("arn:aws:s3:::{}/{}", target.bucket, target.key);
-    let principal = format!("arn:aws:iam::{ACCOUNT}:user/{}", call.access_key.as_deref().unwrap_or_default());
+    let principal = format!(
+        "arn:aws:iam::{ACCOUNT}:user/{}",
+        call.access_key.as_deref().unwrap_or_default()
+    );
     list(policy.get("Statement")).iter().any(|statement| {
         let applies = |field: &str, value: &str| texts(statement.get(field)).iter().any(|text| matches(text, value));
         statement.get("Effect").and_then(Value::as_str) == Some("Deny")
@@ -37,10 +40,20 @@ pub(crate) fn denies(model: &Simulator, call: &SimRequest) -> bool {
 /// Returns the IAM action of a write.
 fn action(operation: &str) -> Option<&str> {
     match operation {
-        "PutObject" | "CopyObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy"
+        "PutObject"
+        | "CopyObject"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "UploadPartCopy"
         | "CompleteMultipartUpload" => Some("PutObject"),
-        "DeleteObject" | "PutObjectTagging" | "DeleteObjectTagging" | "PutObjectAcl" | "PutObjectRetention"
-        | "PutObjectLegalHold" | "PutObjectAnnotation" | "DeleteObjectAnnotation" => Some(operation),
+        "DeleteObject"
+        | "PutObjectTagging"
+        | "DeleteObjectTagging"
+        | "PutObjectAcl"
+        | "PutObjectRetention"
+        | "PutObjectLegalHold"
+        | "PutObjectAnnotation"
+        | "DeleteObjectAnnotation" => Some(operation),
         _ => None,
     }
 }
