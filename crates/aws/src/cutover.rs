@@ -3,7 +3,8 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, EncodingType, Tag, Tagging};
+use aws_sdk_s3::types::{CompletedMultipartUpload, DeleteMarkerEntry, EncodingType, ObjectVersion, Tag, Tagging};
+use percent_encoding::percent_decode_str;
 use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_engine::cutover::{BucketFingerprint, InFlightUpload, ProbeRound, ResidualData};
@@ -15,6 +16,60 @@ use crate::copy_source;
 
 /// An ETag that no object has: a write with this condition fails after it was authorized, and changes nothing.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
+
+/// Digest, number and size of versions.
+#[derive(Debug, Default)]
+struct VersionCount {
+    digest: Sha256,
+    versions: u64,
+    left: ResidualData,
+}
+
+impl VersionCount {
+    fn add(&mut self, fields: [&str; 5]) {
+        for field in fields {
+            self.digest.update((field.len() as u64).to_be_bytes());
+            self.digest.update(field);
+        }
+        self.versions += 1;
+    }
+
+    fn add_version(&mut self, version: &ObjectVersion) {
+        let size = version
+            .size()
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or_default();
+        let (count, bytes) = if version.is_latest() == Some(true) {
+            (&mut self.left.objects, &mut self.left.bytes)
+        } else {
+            (&mut self.left.noncurrent_versions, &mut self.left.noncurrent_bytes)
+        };
+        *count += 1;
+        *bytes += size;
+        let state = format!("{:?} {size} {:?}", version.is_latest(), version.last_modified());
+        let (key, id) = (
+            version.key().unwrap_or_default(),
+            version.version_id().unwrap_or_default(),
+        );
+        self.add([key, id, version.e_tag().unwrap_or_default(), &state, "object"]);
+    }
+
+    fn add_marker(&mut self, marker: &DeleteMarkerEntry) {
+        self.left.delete_markers += 1;
+        let state = format!("{:?} {:?}", marker.is_latest(), marker.last_modified());
+        let (key, id) = (
+            marker.key().unwrap_or_default(),
+            marker.version_id().unwrap_or_default(),
+        );
+        self.add([key, id, "", &state, "delete marker"]);
+    }
+
+    fn end(self) -> (BucketFingerprint, ResidualData) {
+        let digest = hex::encode(self.digest.finalize());
+        let versions = self.versions;
+        (BucketFingerprint { digest, versions }, self.left)
+    }
+}
 
 /// One bucket of a cutover.
 #[derive(Debug, Clone)]
@@ -100,14 +155,7 @@ impl CutoverBucket {
 
     /// Lists all versions, and returns their digest and their number and size.
     pub async fn versions(&self) -> Result<(BucketFingerprint, ResidualData), Failure> {
-        let (mut digest, mut left, mut versions) = (Sha256::new(), ResidualData::default(), 0);
-        let mut add = |fields: [&str; 5]| {
-            for field in fields {
-                digest.update((field.len() as u64).to_be_bytes());
-                digest.update(field);
-            }
-            versions += 1;
-        };
+        let mut count = VersionCount::default();
         let (mut key_marker, mut version_marker) = (None, None);
         loop {
             let request = self.listing.list_object_versions().bucket(self.bucket.as_str());
@@ -120,47 +168,19 @@ impl CutoverBucket {
                 .send()
                 .await
                 .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucketVersions")))?;
-            for version in page.versions() {
-                let size = version
-                    .size()
-                    .and_then(|size| u64::try_from(size).ok())
-                    .unwrap_or_default();
-                let (count, bytes) = if version.is_latest() == Some(true) {
-                    (&mut left.objects, &mut left.bytes)
-                } else {
-                    (&mut left.noncurrent_versions, &mut left.noncurrent_bytes)
-                };
-                *count += 1;
-                *bytes += size;
-                let state = format!("{:?} {size} {:?}", version.is_latest(), version.last_modified());
-                let id = version.version_id().unwrap_or_default();
-                add([
-                    version.key().unwrap_or_default(),
-                    id,
-                    version.e_tag().unwrap_or_default(),
-                    &state,
-                    "object",
-                ]);
-            }
-            for marker in page.delete_markers() {
-                left.delete_markers += 1;
-                let state = format!("{:?} {:?}", marker.is_latest(), marker.last_modified());
-                let id = marker.version_id().unwrap_or_default();
-                add([marker.key().unwrap_or_default(), id, "", &state, "delete marker"]);
-            }
+            page.versions().iter().for_each(|version| count.add_version(version));
+            page.delete_markers().iter().for_each(|marker| count.add_marker(marker));
             (key_marker, version_marker) = (page.next_key_marker, page.next_version_id_marker);
             if page.is_truncated != Some(true) {
-                break;
+                return Ok(count.end());
             }
             // The next page begins after a decoded key.
             key_marker = key_marker.map(|key| {
-                percent_encoding::percent_decode_str(&key.replace('+', " "))
+                percent_decode_str(&key.replace('+', " "))
                     .decode_utf8_lossy()
                     .into_owned()
             });
         }
-        let digest = hex::encode(digest.finalize());
-        Ok((BucketFingerprint { digest, versions }, left))
     }
 
     /// Lists the multipart uploads in progress.
@@ -207,7 +227,7 @@ impl CutoverBucket {
     /// Sends every kind of write with the credentials of `clients`, to a key that does not exist.
     ///
     /// S3 authorizes a request before it looks for the object or the upload, so a permitted request fails without effect.
-    /// Only CreateMultipartUpload can succeed; that upload is aborted.
+    /// Only `CreateMultipartUpload` can succeed; that upload is aborted.
     pub async fn probe(&self, clients: &Clients, name: &str) -> Result<ProbeRound, Failure> {
         let client = clients.s3_for_writing(&self.region);
         let key = format!("{}{name}", self.prefix);

@@ -61,6 +61,18 @@ async fn run(stage: &Stage, command: &[&str], more: &[&str]) -> Ran {
 
 const PROOF: [&str; 7] = ["--yes", "--settle", "0", "--probes", "2", "--probe-profile", "app"];
 
+fn arguments(more: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["run".to_owned()];
+    arguments.extend(Stage::sides());
+    arguments.extend(
+        ["--state-bucket", STATE]
+            .iter()
+            .chain(more)
+            .map(|word| (*word).to_owned()),
+    );
+    arguments
+}
+
 async fn cut_over(stage: &Stage, more: &[&str]) -> Ran {
     let seal = ["--seal-role", "arn:aws:iam::123456789012:role/replicator"];
     let switch = ["--switch", "command", "--switch-command", SWITCH];
@@ -202,4 +214,28 @@ async fn dry_run_shows_the_policy_and_changes_nothing() {
     run(&stage, &["cutover", "status"], &[]).await.must_end_with(3);
     let asks = run(&stage, &["cutover", "run"], &[]).await.must_end_with(2);
     assert!(asks.stderr.contains("--dry-run"), "{asks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cutover_that_is_killed_at_any_write_continues_with_the_same_command() {
+    let switch = ["--switch", "command", "--switch-command", SWITCH];
+    let seal = ["--seal-role", "arn:aws:iam::123456789012:role/replicator"];
+    let all = [&PROOF[..], &switch, &seal].concat();
+    for (operation, times) in [
+        ("PutBucketPolicy", 1),
+        ("PutBucketPolicy", 2),
+        ("PutObject", 9),
+        ("PutObject", 15),
+    ] {
+        let stage = stage().await;
+        let mut child = stage.start("cutover", &arguments(&all));
+        stage.until_requested(operation, times).await;
+        child.kill().await.expect("the process is killed");
+        let _left = child.wait().await;
+        stage.run("cutover", &arguments(&all)).await.must_end_with(0);
+        assert_eq!(sids(&stage, SOURCE), ["S3ferryFreeze"], "{operation} {times}");
+        assert_eq!(sids(&stage, DESTINATION), ["S3ferrySeal"], "{operation} {times}");
+        // The state and one certificate.
+        assert_eq!(stage.objects(STATE), 2, "{operation} {times}");
+    }
 }

@@ -143,16 +143,16 @@ fn sid_of(statement: &Value) -> Option<&str> {
 /// Returns a value in which lists of texts are sorted and lists of one element are that element: S3 may return either.
 fn canonical(value: &Value) -> Value {
     match value {
-        Value::Array(items) => match items.as_slice() {
-            [only] => canonical(only),
-            _ => {
-                let mut items: Vec<Value> = items.iter().map(canonical).collect();
-                if items.iter().all(Value::is_string) {
-                    items.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
-                }
-                Value::Array(items)
+        Value::Array(items) => {
+            if let [only] = items.as_slice() {
+                return canonical(only);
             }
-        },
+            let mut items: Vec<Value> = items.iter().map(canonical).collect();
+            if items.iter().all(Value::is_string) {
+                items.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
+            }
+            Value::Array(items)
+        }
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, field)| (name.clone(), canonical(field)));
             Value::Object(fields.collect())

@@ -76,9 +76,8 @@ impl CutoverCertificate {
             None => return Err(unreadable("it has no schema")),
         }
         let mut content = document.clone();
-        let named = match content.remove(DIGEST) {
-            Some(Value::String(digest)) => digest,
-            _ => return Err(unreadable("it has no digest")),
+        let Some(Value::String(named)) = content.remove(DIGEST) else {
+            return Err(unreadable("it has no digest"));
         };
         let computed = digest_of(&content);
         if computed != named {

@@ -1,6 +1,6 @@
 //! The statements that deny writes during a cutover.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::state::CutoverRoute;
 use crate::names::{BucketName, Region};
@@ -46,18 +46,16 @@ impl DenyStatement {
             return None;
         }
         let sid = route.seal_sid();
-        let mut statement = deny(&sid, &route.destination, region, &route.prefix);
-        statement["Principal"] = json!("*");
-        statement["Condition"] = json!({"ArnLike": {"aws:PrincipalArn": principal_forms(roles)}});
+        let mut statement = deny(&sid, &route.destination, region, &route.prefix, "ArnLike", roles);
+        statement.insert("Principal".to_owned(), json!("*"));
+        let statement = Value::Object(statement);
         Some(Self { sid, statement })
     }
 
     fn to_all(sid: String, bucket: &BucketName, region: &Region, prefix: &str, excepted: &[String]) -> Self {
-        let mut statement = deny(&sid, bucket, region, prefix);
-        statement["Principal"] = json!("*");
-        if !excepted.is_empty() {
-            statement["Condition"] = json!({"ArnNotLike": {"aws:PrincipalArn": principal_forms(excepted)}});
-        }
+        let mut statement = deny(&sid, bucket, region, prefix, "ArnNotLike", excepted);
+        statement.insert("Principal".to_owned(), json!("*"));
+        let statement = Value::Object(statement);
         Self { sid, statement }
     }
 }
@@ -65,16 +63,34 @@ impl DenyStatement {
 /// Returns a service control policy that denies writes to the source, except by `excepted` roles.
 #[must_use]
 pub fn organization_policy(route: &CutoverRoute, region: &Region, excepted: &[String]) -> Value {
-    let mut statement = deny(&route.freeze_sid(), &route.source, region, &route.prefix);
-    if !excepted.is_empty() {
-        statement["Condition"] = json!({"ArnNotLike": {"aws:PrincipalArn": principal_forms(excepted)}});
-    }
+    let sid = route.freeze_sid();
+    let statement = deny(&sid, &route.source, region, &route.prefix, "ArnNotLike", excepted);
     json!({"Version": "2012-10-17", "Statement": [statement]})
 }
 
-fn deny(sid: &str, bucket: &BucketName, region: &Region, prefix: &str) -> Value {
+/// Denies writes below a prefix, to principals that `operator` selects. Without principals, there is no condition.
+fn deny(
+    sid: &str,
+    bucket: &BucketName,
+    region: &Region,
+    prefix: &str,
+    operator: &str,
+    principals: &[String],
+) -> Map<String, Value> {
     let resource = format!("{}/{}*", bucket.arn(region), literal(prefix));
-    json!({"Sid": sid, "Effect": "Deny", "Action": WRITES, "Resource": resource})
+    let mut statement = Map::new();
+    let fields = [
+        ("Sid", json!(sid)),
+        ("Effect", json!("Deny")),
+        ("Action", json!(WRITES)),
+        ("Resource", json!(resource)),
+    ];
+    statement.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+    if !principals.is_empty() {
+        let condition = json!({operator: {"aws:PrincipalArn": principal_forms(principals)}});
+        statement.insert("Condition".to_owned(), condition);
+    }
+    statement
 }
 
 /// Returns a text without wildcards and variables of the policy language.

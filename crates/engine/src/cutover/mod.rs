@@ -147,10 +147,11 @@ impl<P: CutoverPorts> Cutover<P> {
             if !self.ports.confirm(step, &state).await? {
                 return Ok(CutoverEnd::Declined(step));
             }
-            if step == CutoverStep::Switch && !was.may_have_effects() {
-                if let Some(blocked) = self.before_switch(journal).await? {
-                    return Ok(CutoverEnd::Blocked(blocked));
-                }
+            if step == CutoverStep::Switch
+                && !was.may_have_effects()
+                && let Some(blocked) = self.before_switch(journal).await?
+            {
+                return Ok(CutoverEnd::Blocked(blocked));
             }
             let now = self.ports.now();
             journal.update(|state| state.begin(step, now)).await?;

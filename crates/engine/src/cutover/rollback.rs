@@ -25,14 +25,17 @@ impl<P: CutoverPorts> Cutover<P> {
         if is_abort && is_switched {
             return Err(CutoverRefusal::Switched.into());
         }
-        if !self.ports.confirm(CutoverStep::Freeze, &state).await? {
+        let mut announced = state.clone();
+        announced.phase = CutoverPhase::RollingBack;
+        if !self.ports.confirm(CutoverStep::Freeze, &announced).await? {
             return Ok(CutoverEnd::Declined(CutoverStep::Freeze));
         }
         journal.update(|state| state.phase = CutoverPhase::RollingBack).await?;
-        if is_switched && !state.has_returned {
-            if let Some(end) = self.return_to_source(journal, lose).await? {
-                return Ok(end);
-            }
+        if is_switched
+            && !state.has_returned
+            && let Some(end) = self.return_to_source(journal, lose).await?
+        {
+            return Ok(end);
         }
         self.remove_effects(journal).await
     }

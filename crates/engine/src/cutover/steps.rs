@@ -187,12 +187,12 @@ impl<P: CutoverPorts> Cutover<P> {
 
     pub(super) async fn seal(&self, journal: &CutoverJournal<'_, P>) -> Result<StepOutcome, P::Error> {
         let state = journal.state().await;
-        if state.detached_notification.is_none() {
-            if let Some(notification) = self.ports.notification().await? {
-                journal
-                    .update(|state| state.detached_notification = Some(notification.clone()))
-                    .await?;
-            }
+        if state.detached_notification.is_none()
+            && let Some(notification) = self.ports.notification().await?
+        {
+            journal
+                .update(|state| state.detached_notification = Some(notification.clone()))
+                .await?;
         }
         self.ports.detach_notification().await?;
         let roles = &state.settings.sealed_roles;

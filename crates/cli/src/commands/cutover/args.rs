@@ -89,6 +89,7 @@ pub(super) struct CutoverSwitchArgs {
     #[arg(long, value_enum, value_name = "DRIVER", default_value_t = SwitchDriverArg::Manual)]
     pub(super) switch: SwitchDriverArg,
     /// Shell command of `--switch command`; S3FERRY_SWITCH_ACTION is `set`, or `get` to print the current bucket
+    #[expect(clippy::doc_markdown, reason = "the help shows it as it is")]
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, required_if_eq("switch", "command"))]
     pub(super) switch_command: Option<String>,
 }
@@ -150,6 +151,7 @@ undoes it; after the switch, `s3ferry rollback`.
 
 Exit code 0 means that applications use the destination. 1 means that the gate
 of a step is not met; later steps did not begin.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct CutoverRunArgs {
     #[command(flatten)]
     pub(super) route: CutoverRouteArgs,

@@ -44,7 +44,7 @@ pub async fn run<'a>(
     nested: NestedCommands<'a>,
 ) -> Result<CommandOutcome, CliError> {
     match &args.command {
-        CutoverCommand::Run(args) => forward(shared, args, interrupt, nested).await,
+        CutoverCommand::Run(args) => Box::pin(forward(shared, args, interrupt, nested)).await,
         CutoverCommand::Status(args) => status(shared, args, interrupt, nested).await,
         CutoverCommand::Abort(args) => abort(shared, args, interrupt, nested).await,
     }
@@ -60,7 +60,7 @@ fn ensure_answerable(yes: bool) -> Result<(), CliError> {
     ))
 }
 
-fn engine<'a>(setup: CutoverSetup<'a>, options: CutoverOptions) -> Cutover<CutoverSetup<'a>> {
+fn engine(setup: CutoverSetup<'_>, options: CutoverOptions) -> Cutover<CutoverSetup<'_>> {
     Cutover {
         route: setup.route.clone(),
         source_region: setup.sides.source.region.clone(),
@@ -325,26 +325,10 @@ pub async fn certificate<'a>(
     let text = std::fs::read_to_string(&args.file);
     let text = text.map_err(CliError::unreadable(format!("read {}", args.file.display())))?;
     let checked = CutoverCertificate::read(&text);
-    let mut is_live_equal = None;
-    if let (true, Ok(certificate)) = (args.live, &checked) {
-        let buckets = certificate.buckets().map_err(CutoverRefusal::Certificate)?;
-        let location = |bucket: &str| format!("s3://{bucket}/{}", buckets.route.prefix);
-        let mut words = vec!["verify".to_owned()];
-        words.extend(["--source".to_owned(), location(buckets.route.source.as_str())]);
-        words.extend(["--source-region".to_owned(), buckets.source_region.to_string()]);
-        words.extend(["--destination".to_owned(), location(buckets.route.destination.as_str())]);
-        words.extend([
-            "--destination-region".to_owned(),
-            buckets.destination_region.to_string(),
-        ]);
-        for (flag, value) in [("--profile", &shared.profile), ("--endpoint-url", &shared.endpoint_url)] {
-            words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
-        }
-        mute(shared.output == Format::Json);
-        let compared = nested(words).await;
-        mute(false);
-        is_live_equal = Some(compared? == CommandOutcome::Done);
-    }
+    let is_live_equal = match &checked {
+        Ok(certificate) if args.live => Some(is_equal_now(shared, certificate, nested).await?),
+        _ => None,
+    };
     let mut output = Output::stdout();
     let digest = checked.as_ref().ok().map(|certificate| certificate.digest().to_owned());
     let reason = checked.as_ref().err().map(ToString::to_string);
@@ -377,4 +361,29 @@ pub async fn certificate<'a>(
     } else {
         CommandOutcome::NotAll
     })
+}
+
+/// Compares the buckets of a certificate again.
+async fn is_equal_now(
+    shared: &SharedArgs,
+    certificate: &CutoverCertificate,
+    nested: NestedCommands<'_>,
+) -> Result<bool, CliError> {
+    let buckets = certificate.buckets().map_err(CutoverRefusal::Certificate)?;
+    let location = |bucket: &str| format!("s3://{bucket}/{}", buckets.route.prefix);
+    let mut words = vec!["verify".to_owned()];
+    words.extend(["--source".to_owned(), location(buckets.route.source.as_str())]);
+    words.extend(["--source-region".to_owned(), buckets.source_region.to_string()]);
+    words.extend(["--destination".to_owned(), location(buckets.route.destination.as_str())]);
+    words.extend([
+        "--destination-region".to_owned(),
+        buckets.destination_region.to_string(),
+    ]);
+    for (flag, value) in [("--profile", &shared.profile), ("--endpoint-url", &shared.endpoint_url)] {
+        words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
+    }
+    mute(shared.output == Format::Json);
+    let compared = nested(words).await;
+    mute(false);
+    Ok(compared? == CommandOutcome::Done)
 }

@@ -87,32 +87,11 @@ impl<'a> CutoverSetup<'a> {
         let journal = sides.state(&state_bucket).await?.journal;
         let owner = sides.source.owner.as_ref();
         let state = StateBucket::new(&sides.clients, state_bucket.clone(), region.clone(), owner);
-        let queues = ["ReplicationQueueUrl", "ReplicationDeadLetterQueueUrl"];
-        let queues: Vec<String> = queues.into_iter().filter_map(output).collect();
-        if args.stack.is_some() && queues.len() < 2 {
-            return Err(CliError::setup(
-                format!(
-                    "stack {} has no outputs with the URLs of its queues",
-                    args.stack.clone().unwrap_or_default()
-                ),
-                "name the stack of infra/source.yaml with --stack",
-            ));
-        }
+        let queues = queues(args, output)?;
         let notification = output("ReplicationQueueArn")
             .map(|arn| QueueNotification::new(&sides, &arn))
             .transpose()?;
-        let probing = match proof.and_then(|proof| proof.probe_profile.clone()) {
-            None => sides.clients.clone(),
-            profile => {
-                let shared = SharedArgs {
-                    profile,
-                    ..shared.clone()
-                };
-                load_clients(&shared, Some(&region), "--source-region", RequestLimits::default())
-                    .await?
-                    .0
-            }
-        };
+        let probing = probing(shared, proof, &sides).await?;
         let prefix = sides.prefix().to_owned();
         let bucket = |side: &crate::bucket_side::BucketSide| {
             let name = side.location.bucket.clone();
@@ -160,6 +139,37 @@ impl<'a> CutoverSetup<'a> {
             SideName::Source => source,
             SideName::Destination => destination,
         }
+    }
+}
+
+/// Returns clients of the probe principal, which is the operator without a profile of its own.
+async fn probing(
+    shared: &SharedArgs,
+    proof: Option<&CutoverProofArgs>,
+    sides: &BucketPair,
+) -> Result<Clients, CliError> {
+    let Some(profile) = proof.and_then(|proof| proof.probe_profile.clone()) else {
+        return Ok(sides.clients.clone());
+    };
+    let shared = SharedArgs {
+        profile: Some(profile),
+        ..shared.clone()
+    };
+    let region = Some(&sides.source.region);
+    let loaded = load_clients(&shared, region, "--source-region", RequestLimits::default()).await;
+    loaded.map(|(clients, _)| clients)
+}
+
+/// Returns the URLs of the stack's queues; none without a stack.
+fn queues(args: &CutoverRouteArgs, output: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, CliError> {
+    let names = ["ReplicationQueueUrl", "ReplicationDeadLetterQueueUrl"];
+    let queues: Vec<String> = names.into_iter().filter_map(output).collect();
+    match &args.stack {
+        Some(stack) if queues.len() < names.len() => Err(CliError::setup(
+            format!("stack {stack} has no outputs with the URLs of its queues"),
+            "name the stack of infra/source.yaml with --stack",
+        )),
+        _ => Ok(queues),
     }
 }
 

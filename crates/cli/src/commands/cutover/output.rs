@@ -49,7 +49,8 @@ pub(super) fn step(format: Format, step: CutoverStep, record: &StepRecord) -> Re
         Format::Human => {
             output.line(format!("{:<11} {}", step.as_str(), record.state.as_str()))?;
             if let Some(by) = &record.blocked_by {
-                output.line(format!("            {by}"))?;
+                by.lines()
+                    .try_for_each(|line| output.line(format!("            {line}")))?;
             }
             for (name, value) in record
                 .measured

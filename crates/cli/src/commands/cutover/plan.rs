@@ -2,7 +2,8 @@
 
 use s3ferry_core::cutover::bucket_policy::with_statement;
 use s3ferry_core::cutover::{
-    CutoverSettings, CutoverState, CutoverStep, DenyStatement, FreezeMethod, StepState, organization_policy,
+    CutoverPhase, CutoverSettings, CutoverState, CutoverStep, DenyStatement, FreezeMethod, StepState,
+    organization_policy,
 };
 use s3ferry_core::diff::SideName;
 use s3ferry_engine::cutover::CutoverRefusal;
@@ -20,10 +21,17 @@ pub(super) fn announcement(setup: &CutoverSetup<'_>, step: CutoverStep, state: &
         StepState::Blocked | StepState::Running | StepState::Done => "again",
     };
     let sides = &setup.sides;
-    if state.phase == s3ferry_core::cutover::CutoverPhase::RollingBack
-        || (step == CutoverStep::Freeze && begin != "again" && state.may_be_switched())
-    {
-        return "rollback: removes s3ferry's statements from both bucket policies".to_owned();
+    if state.phase == CutoverPhase::RollingBack {
+        let source = &sides.source.location;
+        return if state.may_be_switched() && !state.has_returned {
+            format!(
+                "rollback: denies writes to {}, compares both buckets, points applications to {source} if nothing would be \
+                 lost, and removes s3ferry's statements from both policies",
+                sides.destination.location
+            )
+        } else {
+            format!("rollback: removes s3ferry's statements from both policies, and permits writes to {source}")
+        };
     }
     let what = match step {
         CutoverStep::Ready => "checks both buckets and the queues; changes nothing".to_owned(),

@@ -135,15 +135,19 @@ pub(super) async fn verify(setup: &CutoverSetup<'_>) -> Result<StepOutcome, CliE
     if ended == CommandOutcome::Done || is_explained {
         return Ok(outcome);
     }
-    let mut by = field("statement")
-        .as_str()
-        .unwrap_or("the verification has no verdict")
-        .to_owned();
+    let statement = field("statement");
+    let mut reasons = vec![
+        statement
+            .as_str()
+            .unwrap_or("the verification has no verdict")
+            .to_owned(),
+    ];
     let open = exceptions.iter().filter(|(id, _)| !setup.sync.accept.contains(id));
-    for (id, line) in open.take(NAMED) {
+    reasons.extend(open.take(NAMED).map(|(id, line)| {
         let text = |name: &str| line.get(name).map(ToString::to_string).unwrap_or_default();
-        by.push_str(&format!("\n  --accept {id}  {} {}", text("key"), text("differences")));
-    }
+        format!("--accept {id}  {} {}", text("key"), text("differences"))
+    }));
+    let by = reasons.join("\n  ");
     Ok(StepOutcome {
         blocked_by: Some(by),
         ..outcome
