@@ -171,8 +171,12 @@ fn run(scenario: Scenario, budget: Budget, world: &Arc<Mutex<World>>) {
             process = 1;
             world.lock().unwrap().is_crashed = false;
             let is_switched = state(&world.lock().unwrap()).is_some_and(|state| state.may_be_switched());
-            if ended.is_err() && !is_switched && until_done(world, &mut process, Command::Abort) {
-                check_undone(&mut world.lock().unwrap());
+            if ended.is_err() && !is_switched {
+                if until_done(world, &mut process, Command::Abort) {
+                    check_undone(&mut world.lock().unwrap());
+                } else {
+                    world.lock().unwrap().violate("the abort never ends");
+                }
             }
         }
         Scenario::Rollback | Scenario::RunAgain => {
@@ -181,6 +185,7 @@ fn run(scenario: Scenario, budget: Budget, world: &Arc<Mutex<World>>) {
             world.lock().unwrap().app_write(SideName::Destination, "new");
             set(budget);
             if !until_done(world, &mut process, Command::Rollback) {
+                world.lock().unwrap().violate("the rollback never ends");
                 return;
             }
             check_undone(&mut world.lock().unwrap());

@@ -135,23 +135,23 @@ pub(super) async fn verify(setup: &CutoverSetup<'_>) -> Result<StepOutcome, CliE
     if ended == CommandOutcome::Done || is_explained {
         return Ok(outcome);
     }
-    let statement = field("statement");
-    let mut reasons = vec![
-        statement
-            .as_str()
-            .unwrap_or("the verification has no verdict")
-            .to_owned(),
-    ];
     let open = exceptions.iter().filter(|(id, _)| !setup.sync.accept.contains(id));
-    reasons.extend(open.take(NAMED).map(|(id, line)| {
-        let text = |name: &str| line.get(name).map(ToString::to_string).unwrap_or_default();
-        format!("--accept {id}  {} {}", text("key"), text("differences"))
-    }));
-    let by = reasons.join("\n  ");
+    let by = refusal(&field("statement"), open);
     Ok(StepOutcome {
         blocked_by: Some(by),
         ..outcome
     })
+}
+
+/// Returns why a verification blocks: its statement, and the ids of differences that may be accepted.
+fn refusal<'a>(statement: &Value, open: impl Iterator<Item = &'a (String, Value)>) -> String {
+    let statement = statement.as_str().unwrap_or("the verification has no verdict");
+    let mut reasons = vec![statement.to_owned()];
+    reasons.extend(open.take(NAMED).map(|(id, line)| {
+        let text = |name: &str| line.get(name).map(ToString::to_string).unwrap_or_default();
+        format!("--accept {id}  {} {}", text("key"), text("differences"))
+    }));
+    reasons.join("\n  ")
 }
 
 pub(super) async fn keys_ahead(setup: &CutoverSetup<'_>) -> Result<BTreeSet<String>, CliError> {
