@@ -38,6 +38,11 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
         "crates/aws/src/content.rs::attempt",
         "one request, and each way in which its body can end",
     ),
+    ("crates/aws/src/cutover.rs::probe", "one request for each kind of write"),
+    (
+        "crates/cli/src/commands/cutover/open.rs::open",
+        "each field of the setup, in the order in which they depend on each other",
+    ),
     (
         "crates/cli/src/commands/diff.rs::run",
         "the steps of the command, one after another",

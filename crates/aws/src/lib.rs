@@ -13,6 +13,7 @@ pub mod client;
 pub mod clock;
 pub mod concurrency;
 pub mod content;
+pub mod cutover;
 pub mod destination;
 mod facts;
 pub mod file;

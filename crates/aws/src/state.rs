@@ -127,6 +127,25 @@ impl StateBucket {
         }
     }
 
+    /// Replaces a JSON object if its ETag is still `seen`, and returns its new ETag.
+    pub async fn replace(&self, name: &str, json: Vec<u8>, seen: &ETag) -> Result<ETag, WriteError> {
+        let attempted = self.attempted("s3:PutObject", name);
+        let answer = self
+            .writing
+            .put_object()
+            .bucket(self.bucket.as_str())
+            .key(name)
+            .if_match(seen.quoted())
+            .content_type("application/json")
+            .body(ByteStream::from(json))
+            .send()
+            .await;
+        match answer {
+            Ok(replaced) => etag_of(replaced.e_tag(), &attempted).map_err(WriteError::OutcomeUnknown),
+            Err(error) => Err(ErrorAnswer::of(&error).into_write_error(&attempted)),
+        }
+    }
+
     /// Writes a JSON object, replacing any existing one. The write is safe to repeat, so the SDK may retry it.
     pub async fn write(&self, name: &str, json: Vec<u8>) -> Result<(), Failure> {
         self.reading

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
 use crate::commands::{
-    batch, completions, deploy_parameters, diff, dlq, init, man, manifest, preflight, status, sync, verify,
+    batch, completions, cutover, deploy_parameters, diff, dlq, init, man, manifest, preflight, status, sync, verify,
 };
 use crate::version::VERSION;
 
@@ -56,6 +56,14 @@ pub enum Command {
     Status(status::MigrationStatusArgs),
     /// List, redrive or drop dead letters
     Dlq(dlq::DlqArgs),
+    /// Point applications to the destination, step by step, each with a proof
+    Cutover(cutover::CutoverArgs),
+    /// Undo a cutover, also after the switch, without losing a write
+    Rollback(cutover::RollbackArgs),
+    /// End a migration, and list what is left in the source
+    Finish(cutover::FinishArgs),
+    /// Check the certificate of a cutover
+    Certificate(cutover::CertificateArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print a manual page
@@ -68,8 +76,12 @@ impl Command {
     pub fn copies(&self) -> bool {
         match self {
             Self::Sync(args) => args.copies(),
+            Self::Cutover(args) => args.copies(),
             Self::Batch(_)
             | Self::DeployParameters(_)
+            | Self::Rollback(_)
+            | Self::Finish(_)
+            | Self::Certificate(_)
             | Self::Diff(_)
             | Self::Init(_)
             | Self::Manifest(_)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureCode, FailureKind};
 use s3ferry_core::migration::MigrationFileProblem;
+use s3ferry_engine::cutover::CutoverRefusal;
 
 use crate::text::escaped_text;
 
@@ -135,6 +136,12 @@ impl CliError {
             Self::Bug(_) => 1,
             Self::OutputClosed | Self::Interrupted => 130,
         }
+    }
+}
+
+impl From<CutoverRefusal> for CliError {
+    fn from(refusal: CutoverRefusal) -> Self {
+        Self::setup(refusal.to_string(), refusal.next())
     }
 }
 

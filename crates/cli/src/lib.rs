@@ -22,6 +22,7 @@ pub mod location;
 mod logging;
 pub mod manifest_location;
 mod migration_file;
+pub mod nested;
 pub mod output;
 pub mod policy;
 pub mod progress;
@@ -36,13 +37,14 @@ pub mod version;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{CliError, CommandOutcome};
 use crate::fleet::{Fleet, FleetMember};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, InvocationError, MigrationRun};
+use crate::nested::NestedEnd;
 use crate::output::Format;
 use crate::progress::print_message;
 
@@ -107,6 +109,7 @@ async fn run_all(invocation: Invocation) -> Result<u8, CliError> {
 
 async fn dispatch(run: &MigrationRun, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     let shared = &run.cli.shared;
+    let nested = |words: Vec<String>| -> NestedEnd<'_> { Box::pin(run_nested(words, interrupt)) };
     match &run.cli.command {
         Command::Init(args) => commands::init::run(shared, args).await,
         Command::DeployParameters(args) => commands::deploy_parameters::run(shared, args, run.migration.as_ref()).await,
@@ -118,8 +121,24 @@ async fn dispatch(run: &MigrationRun, interrupt: &Interrupt) -> Result<CommandOu
         Command::Status(args) => Box::pin(commands::status::run(shared, args, interrupt)).await,
         Command::Dlq(args) => Box::pin(commands::dlq::run(shared, args, interrupt)).await,
         Command::Preflight(args) => Box::pin(commands::preflight::run(shared, args, interrupt)).await,
+        Command::Cutover(args) => Box::pin(commands::cutover::run(shared, args, interrupt, &nested)).await,
+        Command::Rollback(args) => Box::pin(commands::cutover::roll_back(shared, args, interrupt, &nested)).await,
+        Command::Finish(args) => Box::pin(commands::cutover::finish(shared, args, interrupt, &nested)).await,
+        Command::Certificate(args) => Box::pin(commands::cutover::certificate(shared, args, &nested)).await,
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::Man(args) => commands::man::run(args, Cli::command()),
+    }
+}
+
+/// Runs a command of another command by its words.
+async fn run_nested(words: Vec<String>, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
+    let name = words.join(" ");
+    let parsed = Cli::try_parse_from(std::iter::once("s3ferry".to_owned()).chain(words));
+    let cli = parsed.map_err(|error| CliError::Bug(format!("unusable arguments of `{name}`: {error}")))?;
+    match &cli.command {
+        Command::Sync(args) => Box::pin(commands::sync::run(&cli.shared, args, interrupt)).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(&cli.shared, args, interrupt)).await,
+        _ => Err(CliError::Bug(format!("`{name}` is not run by another command"))),
     }
 }
 

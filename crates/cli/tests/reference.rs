@@ -135,6 +135,12 @@ fn flag_tables_are_those_of_the_commands_and_every_check_is_documented() {
         "dlq list",
         "dlq redrive",
         "dlq drop",
+        "cutover run",
+        "cutover status",
+        "cutover abort",
+        "rollback",
+        "finish",
+        "certificate check",
         "completions",
         "man",
     ];

@@ -10,6 +10,7 @@ pub mod canary;
 pub mod compare;
 pub mod concurrency;
 pub mod custom_resource;
+pub mod cutover;
 pub mod dead_letter;
 pub mod decide;
 pub mod delete_intent;

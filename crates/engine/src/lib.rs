@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod batch;
+pub mod cutover;
 pub mod dead_letters;
 pub mod diff;
 pub mod final_sync;

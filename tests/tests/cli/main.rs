@@ -9,6 +9,7 @@ mod adoption;
 mod attributes;
 
 mod credentials;
+mod cutover;
 mod deletes;
 mod denials;
 mod emulators;

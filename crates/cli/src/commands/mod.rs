@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod completions;
+pub mod cutover;
 pub mod deploy_parameters;
 pub mod diff;
 pub mod dlq;

@@ -5,6 +5,7 @@ mod chunked;
 mod incoming;
 pub mod operation;
 mod outgoing;
+mod policy;
 mod range;
 mod rfc2047;
 mod route;

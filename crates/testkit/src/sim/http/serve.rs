@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 
 use super::call::SimRequest;
+use super::policy;
 use super::server::ServerState;
 use super::service::{VersionOrder, error_document, refusal_headers, with_references};
 use super::side_door;
@@ -140,6 +141,13 @@ async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<Respon
     let checked = check_target(&shared.service.model(), call);
     if let Err(refusal) = checked {
         return refused(&refusal, is_head, Some(call));
+    }
+    if policy::denies(&shared.service.model(), call) {
+        let denied = SimError::because(
+            SimErrorCode::AccessDenied,
+            "User is not authorized to perform this action with an explicit deny in a resource-based policy",
+        );
+        return refused(&denied, is_head, Some(call));
     }
     if call.operation == "UpdateObjectEncryption" {
         // s3s does not support UpdateObjectEncryption.

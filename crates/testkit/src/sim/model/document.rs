@@ -21,7 +21,7 @@ pub enum BucketDocument {
     ObjectLock,
     /// Object Ownership: whether access control lists are enabled.
     OwnershipControls,
-    /// Bucket policy; stored, but not applied.
+    /// Bucket policy; statements that deny are applied to writes of objects.
     Policy,
     /// Block Public Access settings.
     PublicAccessBlock,
