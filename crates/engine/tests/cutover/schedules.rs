@@ -101,6 +101,7 @@ fn until_done(world: &Arc<Mutex<World>>, process: &mut u32, command: Command) ->
             Err(WorldError::Refused(s3ferry_engine::cutover::CutoverRefusal::NotBegun)) if command != Command::Run => {
                 return true;
             }
+            Err(WorldError::Failed(failure)) => held.violate(failure.to_string()),
             Err(error) => held.violate(format!("{error:?}")),
         }
         if held.violation.is_some() {

@@ -79,6 +79,7 @@ pub(crate) struct World {
     pub(crate) paths: SchedulePaths,
     pub(crate) budget: Budget,
     pub(crate) disturbances: &'static [Disturbance],
+    happened: Vec<Disturbance>,
     pub(crate) blind: Blind,
     pub(crate) is_crashed: bool,
     pub(crate) state: Option<(u64, Vec<u8>)>,
@@ -123,6 +124,7 @@ impl World {
                 disturbances: 0,
             },
             disturbances,
+            happened: Vec::new(),
             blind,
             is_crashed: false,
             state: None,
@@ -160,10 +162,14 @@ impl World {
 
     /// Lets something happen before a request, if the budget allows it, and checks that only one bucket is writable.
     pub(crate) fn disturb(&mut self) {
-        if self.budget.disturbances > 0 && !self.disturbances.is_empty() {
-            let picked = self.paths.below(self.disturbances.len() + 1);
-            if let Some(disturbance) = picked.checked_sub(1).and_then(|index| self.disturbances.get(index)) {
+        // Each happens at most once in a schedule.
+        let mut left = self.disturbances.to_vec();
+        left.retain(|disturbance| !self.happened.contains(disturbance));
+        if self.budget.disturbances > 0 && !left.is_empty() {
+            let picked = self.paths.below(left.len() + 1);
+            if let Some(disturbance) = picked.checked_sub(1).and_then(|index| left.get(index)) {
                 self.budget.disturbances -= 1;
+                self.happened.push(*disturbance);
                 self.note(format!("    {disturbance:?}"));
                 self.happen(*disturbance);
             }
