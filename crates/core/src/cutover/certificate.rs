@@ -196,7 +196,7 @@ mod tests {
         let text = certificate.to_text();
         assert_eq!(CutoverCertificate::read(&text), Ok(certificate.clone()));
         assert_eq!(
-            CutoverCertificate::read(&text.replace("\n", "\n\t ")),
+            CutoverCertificate::read(&text.replace('\n', "\n\t ")),
             Ok(certificate.clone())
         );
         let buckets = certificate.buckets().unwrap();
@@ -219,7 +219,7 @@ mod tests {
             let error = CutoverCertificate::read(&changed).unwrap_err();
             assert!(matches!(error, CertificateError::Changed { .. }), "{from}: {error}");
         }
-        let twice = text.replacen("{", "{\"steps\": [],", 1);
+        let twice = text.replacen('{', "{\"steps\": [],", 1);
         assert_eq!(CutoverCertificate::read(&twice), Err(CertificateError::Ambiguous));
         let newer = text.replacen(CERTIFICATE_SCHEMA, "s3ferry-cutover-certificate-2", 1);
         assert!(matches!(

@@ -124,8 +124,8 @@ fn is_match(pattern: &str, text: &str) -> bool {
         return rest.is_empty();
     };
     for part in middle {
-        let starts = rest.char_indices().map(|(index, _)| index).chain([rest.len()]);
-        let found = starts.filter_map(|index| strip(rest.get(index..)?, part)).next();
+        let mut starts = rest.char_indices().map(|(index, _)| index).chain([rest.len()]);
+        let found = starts.find_map(|index| strip(rest.get(index..)?, part));
         let Some(found) = found else { return false };
         rest = found.to_owned();
     }

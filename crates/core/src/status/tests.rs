@@ -16,6 +16,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a reading with a value")]
 fn point(value: f64, age_s: u64) -> Option<DataPoint> {
     Some(DataPoint {
         value,
@@ -232,7 +233,7 @@ prop_compose! {
         errors in few(),
         throttles in few(),
     ) -> SourceMetrics {
-        SourceMetrics { oldest_message, lag_p99, failed, errors, throttles, ..SourceMetrics::default() }
+        SourceMetrics { lag_p99, oldest_message, failed, errors, throttles, ..SourceMetrics::default() }
     }
 }
 

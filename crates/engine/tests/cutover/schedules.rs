@@ -79,7 +79,7 @@ fn once(world: &Arc<Mutex<World>>, process: u32, command: Command) -> Result<Cut
         Command::Abort => cutover.roll_back(None, true).now_or_never(),
         Command::Rollback => cutover.roll_back(None, false).now_or_never(),
     };
-    ended.expect("no port waits")
+    ended.unwrap()
 }
 
 /// Runs a command until it is done. Returns whether it was.
@@ -260,7 +260,7 @@ pub(crate) fn world_held_by(operator: &str) -> Arc<Mutex<World>> {
 /// Runs the cutover as another process. The error is the refusal's text.
 pub(crate) fn run_beside(world: &Arc<Mutex<World>>, is_alone: bool) -> Result<CutoverEnd, String> {
     let ended = cutover(world, 8, is_alone).run(settings()).now_or_never();
-    ended.expect("no port waits").map_err(|error| match error {
+    ended.unwrap().map_err(|error| match error {
         WorldError::Refused(refusal) => refusal.to_string(),
         other => format!("{other:?}"),
     })

@@ -73,6 +73,7 @@ pub(crate) struct SimObjects {
     pub(crate) versions: u64,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a world")]
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) route: CutoverRoute,

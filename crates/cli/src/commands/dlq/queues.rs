@@ -1,4 +1,5 @@
 //! The queues of `dlq`.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use clap::Args;
 use s3ferry_aws::batch::dead_letters::SqsQueue;

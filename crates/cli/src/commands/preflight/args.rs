@@ -1,4 +1,5 @@
 //! The arguments of `preflight`.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use std::collections::BTreeSet;
 

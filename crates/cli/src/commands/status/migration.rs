@@ -110,7 +110,7 @@ impl ObservedMigration {
 
     /// Reads the state of the migration, and assesses it. What could not be read is part of the report.
     pub(super) async fn report(&self) -> StatusReport {
-        let readings = self.read(SystemClock.now()).await;
+        let readings = Box::pin(self.read(SystemClock.now())).await;
         StatusReport {
             stack: self.stack.clone(),
             cli_version: VERSION,

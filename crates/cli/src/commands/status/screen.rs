@@ -105,7 +105,7 @@ mod tests {
     fn report(dead_letters: u64) -> StatusReport {
         let readings = StatusReadings {
             as_of: Timestamp::from_seconds(1_795_393_230),
-            max_lag: std::time::Duration::from_secs(900),
+            max_lag: std::time::Duration::from_mins(15),
             replicator_copies: true,
             queue: Ok(QueueCounts::default()),
             dead_letters: Ok(dead_letters),

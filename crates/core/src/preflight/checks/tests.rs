@@ -217,6 +217,7 @@ fn row(
     (id, severity, text, Box::new(change))
 }
 
+#[expect(clippy::too_many_lines, reason = "one entry for each check")]
 fn bucket_problems() -> Vec<(&'static str, CheckSeverity, &'static str, Change)> {
     vec![
         row("buckets-exist", Fail, "create-bucket", |facts| {
@@ -262,7 +263,7 @@ fn bucket_problems() -> Vec<(&'static str, CheckSeverity, &'static str, Change)>
         row("versioning-age", Warn, "wait 15 minutes", |facts| {
             facts.versions = Known(VersionSample {
                 listed: 1,
-                oldest_with_id: Some(NOW.minus(std::time::Duration::from_secs(60))),
+                oldest_with_id: Some(NOW.minus(std::time::Duration::from_mins(1))),
                 ..VersionSample::default()
             });
         }),
@@ -334,7 +335,7 @@ fn access_problems() -> Vec<(&'static str, CheckSeverity, &'static str, Change)>
             facts.source.ownership = Known(ObjectOwnership::ObjectWriter);
         }),
         row("requester-pays", Warn, "Requester Pays", |facts| {
-            facts.source.requester_pays = Known(true)
+            facts.source.requester_pays = Known(true);
         }),
         row("source-policy", Fail, "`no-reads` denies s3:GetObject", |facts| {
             facts.source.policy = policy(
@@ -371,7 +372,7 @@ fn access_problems() -> Vec<(&'static str, CheckSeverity, &'static str, Change)>
             );
         }),
         row("transfer-acceleration", Warn, "Status=Enabled", |facts| {
-            facts.source.accelerated = Known(true)
+            facts.source.accelerated = Known(true);
         }),
         row("lambda-concurrency", Warn, "10 concurrent", |facts| {
             facts.account.lambda = Known(LambdaLimits {
@@ -389,7 +390,7 @@ fn access_problems() -> Vec<(&'static str, CheckSeverity, &'static str, Change)>
             facts.stack.as_mut().unwrap().queue_message_bytes = Known(1024);
         }),
         row("batch-jobs", Warn, "2 unfinished", |facts| {
-            facts.account.batch_jobs = Known(2)
+            facts.account.batch_jobs = Known(2);
         }),
     ]
 }
@@ -470,18 +471,18 @@ fn denials() -> Vec<(&'static [&'static str], Change)> {
         ),
         of(&["bucket-owners"], |facts| facts.source.is_callers = denied()),
         of(&["source-versioning", "versioning-age"], |facts| {
-            facts.source.versioning = denied()
+            facts.source.versioning = denied();
         }),
         of(&["destination-versioning"], |facts| {
-            facts.destination.versioning = denied()
+            facts.destination.versioning = denied();
         }),
         of(&["versioning-age", "noncurrent-versions"], |facts| {
-            facts.versions = denied()
+            facts.versions = denied();
         }),
         of(&["notifications"], |facts| facts.source.notification = denied()),
         of(&["replication-rules"], |facts| facts.source.replication = denied()),
         of(&["destination-replication"], |facts| {
-            facts.destination.replication = denied()
+            facts.destination.replication = denied();
         }),
         of(&["default-encryption", "kms-key-policies", "customer-keys"], |facts| {
             facts.destination.encryption = denied();
@@ -495,10 +496,10 @@ fn denials() -> Vec<(&'static [&'static str], Change)> {
         of(&["service-writers"], |facts| facts.source.grants = denied()),
         of(&["object-lock"], |facts| facts.destination.object_lock = denied()),
         of(&["source-lifecycle", "age-reset"], |facts| {
-            facts.source.lifecycle = denied()
+            facts.source.lifecycle = denied();
         }),
         of(&["destination-lifecycle"], |facts| {
-            facts.destination.lifecycle = denied()
+            facts.destination.lifecycle = denied();
         }),
         of(
             &["archived-objects", "intelligent-tiering", "large-objects", "odd-keys"],
@@ -509,10 +510,10 @@ fn denials() -> Vec<(&'static [&'static str], Change)> {
         of(&["incomplete-uploads"], |facts| facts.destination.uploads = denied()),
         of(&["requester-pays"], |facts| facts.source.requester_pays = denied()),
         of(&["source-policy", "service-writers", "vpc-endpoints"], |facts| {
-            facts.source.policy = denied()
+            facts.source.policy = denied();
         }),
         of(&["destination-policy", "vpc-endpoints"], |facts| {
-            facts.destination.policy = denied()
+            facts.destination.policy = denied();
         }),
         of(&["transfer-acceleration"], |facts| {
             facts.source.accelerated = Known(true);
@@ -524,7 +525,7 @@ fn denials() -> Vec<(&'static [&'static str], Change)> {
         ),
         of(&["lambda-concurrency"], |facts| facts.account.lambda = denied()),
         of(&["queue-message-size"], |facts| {
-            facts.stack.as_mut().unwrap().queue_message_bytes = denied()
+            facts.stack.as_mut().unwrap().queue_message_bytes = denied();
         }),
         of(&["batch-jobs"], |facts| facts.account.batch_jobs = denied()),
     ]
