@@ -226,7 +226,7 @@ impl CutoverBucket {
 
     /// Sends every kind of write with the credentials of `clients`, to a key that does not exist.
     ///
-    /// S3 authorizes a request before it looks for the object or the upload, so a permitted request fails without effect.
+    /// S3 authorizes a request before it finds the object or the upload, so a permitted request fails without effect.
     /// Only `CreateMultipartUpload` can succeed; that upload is aborted.
     pub async fn probe(&self, clients: &Clients, name: &str) -> Result<ProbeRound, Failure> {
         let client = clients.s3_for_writing(&self.region);

@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// A queue that logs every request, and fails the one it is told to.
+    /// A queue that logs every request, and fails a chosen one.
     #[derive(Default)]
     struct FakeQueues {
         visible: Mutex<Vec<&'static str>>,

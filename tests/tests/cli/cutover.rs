@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::stage::{DESTINATION, Ran, SOURCE, STATE, Stage};
 
-const FOREIGN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Theirs","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::cli-source/*"}]}"#;
+const FOREIGN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"External","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::cli-source/*"}]}"#;
 
 /// Points applications to the bucket that a file names.
 const SWITCH: &str =
@@ -45,9 +45,9 @@ fn sids(stage: &Stage, bucket: &str) -> Vec<String> {
     let policy = policy(stage, bucket).unwrap_or_default();
     let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
     let sids = statements.iter().filter_map(|statement| statement["Sid"].as_str());
-    let ours = sids.filter(|sid| sid.starts_with("S3ferry"));
+    let own = sids.filter(|sid| sid.starts_with("S3ferry"));
     // The digest has twelve digits.
-    ours.map(|sid| sid.get(..sid.len() - 12).unwrap_or_default().to_owned())
+    own.map(|sid| sid.get(..sid.len() - 12).unwrap_or_default().to_owned())
         .collect()
 }
 
@@ -207,7 +207,7 @@ async fn dry_run_shows_the_policy_and_changes_nothing() {
     let ran = cut_over(&stage, &["--dry-run"]).await.must_end_with(0);
     let plan = ran.json().pop().expect("a plan");
     let statements = plan["source_policy"]["Statement"].as_array().expect("statements");
-    assert_eq!((statements.len(), &statements[0]["Sid"]), (2, &"Theirs".into()));
+    assert_eq!((statements.len(), &statements[0]["Sid"]), (2, &"External".into()));
     assert_eq!(plan["steps"].as_array().map(Vec::len), Some(7));
     assert_eq!(policy(&stage, SOURCE), serde_json::from_str(FOREIGN).ok());
     assert_eq!(stage.objects(STATE), 0);

@@ -165,72 +165,72 @@ fn canonical(value: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn ours() -> Value {
-        json!({"Sid": "Ours", "Effect": "Deny", "Principal": "*", "Action": ["s3:PutObject*"], "Resource": "r"})
+    fn own() -> Value {
+        json!({"Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": ["s3:PutObject*"], "Resource": "r"})
     }
 
     const FOREIGN: &str =
-        r#"{"Id":"x","Version":"2008-10-17","Statement":{"Sid":"Theirs","Effect":"Allow","Action":["b","a"]}}"#;
+        r#"{"Id":"x","Version":"2008-10-17","Statement":{"Sid":"External","Effect":"Allow","Action":["b","a"]}}"#;
 
     #[test]
     fn foreign_parts_of_a_policy_survive_merge_and_removal() {
-        let merged = with_statement(Some(FOREIGN), &ours()).unwrap().unwrap();
+        let merged = with_statement(Some(FOREIGN), &own()).unwrap().unwrap();
         let document: Value = serde_json::from_str(&merged).unwrap();
         assert_eq!(document["Id"], "x");
         assert_eq!(document["Version"], "2008-10-17");
         assert_eq!(document["Statement"][0]["Action"], json!(["b", "a"]));
-        assert_eq!(document["Statement"][1], ours());
-        assert_eq!(with_statement(Some(&merged), &ours()).unwrap(), None, "one Sid");
-        let StatementRemoval::Write(removed) = without_statement(Some(&merged), "Ours").unwrap() else {
+        assert_eq!(document["Statement"][1], own());
+        assert_eq!(with_statement(Some(&merged), &own()).unwrap(), None, "one Sid");
+        let StatementRemoval::Write(removed) = without_statement(Some(&merged), "Own").unwrap() else {
             panic!("the policy has another statement");
         };
         assert!(is_same(Some(FOREIGN), Some(&removed)), "{removed}");
         assert_eq!(
-            without_statement(Some(FOREIGN), "Ours").unwrap(),
+            without_statement(Some(FOREIGN), "Own").unwrap(),
             StatementRemoval::Absent
         );
     }
 
     #[test]
     fn policy_of_one_statement_is_deleted_with_it() {
-        let merged = with_statement(None, &ours()).unwrap().unwrap();
-        assert_eq!(presence(Some(&merged), &ours()).unwrap(), StatementPresence::Present);
-        let removal = without_statement(Some(&merged), "Ours").unwrap();
+        let merged = with_statement(None, &own()).unwrap().unwrap();
+        assert_eq!(presence(Some(&merged), &own()).unwrap(), StatementPresence::Present);
+        let removal = without_statement(Some(&merged), "Own").unwrap();
         assert_eq!(removal, StatementRemoval::DeletePolicy);
-        assert_eq!(without_statement(None, "Ours").unwrap(), StatementRemoval::Absent);
+        assert_eq!(without_statement(None, "Own").unwrap(), StatementRemoval::Absent);
     }
 
     #[test]
     fn statement_that_was_weakened_is_replaced() {
-        let mut weaker = ours();
+        let mut weaker = own();
         weaker["Resource"] = json!("other");
         let policy = json!({"Version": "2012-10-17", "Statement": [weaker]}).to_string();
-        assert_eq!(presence(Some(&policy), &ours()).unwrap(), StatementPresence::Different);
-        let merged = with_statement(Some(&policy), &ours()).unwrap().unwrap();
-        assert_eq!(presence(Some(&merged), &ours()).unwrap(), StatementPresence::Present);
-        let scalar = json!({"Statement": {"Sid": "Ours", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject*",
+        assert_eq!(presence(Some(&policy), &own()).unwrap(), StatementPresence::Different);
+        let merged = with_statement(Some(&policy), &own()).unwrap().unwrap();
+        assert_eq!(presence(Some(&merged), &own()).unwrap(), StatementPresence::Present);
+        let scalar = json!({"Statement": {"Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject*",
             "Resource": ["r"]}});
         assert_eq!(
-            presence(Some(&scalar.to_string()), &ours()).unwrap(),
+            presence(Some(&scalar.to_string()), &own()).unwrap(),
             StatementPresence::Present
         );
     }
 
     #[test]
     fn size_limit_counts_the_statement() {
-        let rest = with_statement(None, &ours()).unwrap().unwrap().len() + r#"{"Sid":""},"#.len();
+        let rest = with_statement(None, &own()).unwrap().unwrap().len() + r#"{"Sid":""},"#.len();
         let of =
             |letters: usize| json!({"Version": "2012-10-17", "Statement": [{"Sid": "x".repeat(letters)}]}).to_string();
-        assert!(with_statement(Some(&of(POLICY_LIMIT_BYTES - rest)), &ours()).is_ok());
-        let error = with_statement(Some(&of(POLICY_LIMIT_BYTES - rest + 1)), &ours()).unwrap_err();
+        assert!(with_statement(Some(&of(POLICY_LIMIT_BYTES - rest)), &own()).is_ok());
+        let error = with_statement(Some(&of(POLICY_LIMIT_BYTES - rest + 1)), &own()).unwrap_err();
         assert!(error.to_string().contains("shorten the policy by 1 bytes"), "{error}");
     }
 
     #[test]
     fn policies_of_another_form_are_refused() {
         for text in ["", "[]", "{}", r#"{"Statement":3}"#] {
-            assert!(with_statement(Some(text), &ours()).is_err(), "{text}");
-            assert!(without_statement(Some(text), "Ours").is_err(), "{text}");
+            assert!(with_statement(Some(text), &own()).is_err(), "{text}");
+            assert!(without_statement(Some(text), "Own").is_err(), "{text}");
         }
     }
 }

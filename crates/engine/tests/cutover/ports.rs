@@ -251,7 +251,7 @@ impl CutoverPorts for WorldPorts {
 
     async fn notification(&self) -> Answer<Option<String>> {
         self.read("read notification", |world| {
-            world.has_notification.then(|| "ours".to_owned())
+            world.has_notification.then(|| "own".to_owned())
         })
     }
 
@@ -260,7 +260,7 @@ impl CutoverPorts for WorldPorts {
     }
 
     async fn attach_notification(&self, notification: &str) -> Answer<()> {
-        assert_eq!(notification, "ours");
+        assert_eq!(notification, "own");
         self.write("attach notification", |world| world.has_notification = true)
     }
 
