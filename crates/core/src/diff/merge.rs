@@ -79,7 +79,7 @@ impl KeyPair {
     /// Returns whether the source object is newer than the destination object. A newer object may have other metadata,
     /// which a listing does not contain, so both sides need a HEAD request.
     ///
-    /// Listings count seconds. An object overwritten with the same content in the second of its copy cannot be told from a
+    /// Listings count seconds. An object overwritten with the same content in the second of its copy appears the same as a
     /// replica of S3's own replication, which has the time of its source object; reading every replica would make a
     /// listing of a replicated bucket a read of each object.
     #[must_use]

@@ -135,7 +135,7 @@ fn without_a_seal_a_late_event_replaces_a_write_of_an_application() {
 }
 
 #[test]
-fn second_operator_is_told_who_runs_the_cutover_and_changes_nothing() {
+fn second_operator_learns_who_runs_the_cutover_and_changes_nothing() {
     let world = schedules::world_held_by("bob");
     let refused = schedules::run_beside(&world, false).unwrap_err();
     assert!(refused.contains("bob runs this cutover on laptop"), "{refused}");

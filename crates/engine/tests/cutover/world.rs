@@ -144,7 +144,7 @@ impl World {
             violation: None,
         };
         for side in [SideName::Source, SideName::Destination] {
-            world.add_foreign_statement(side, "Theirs");
+            world.add_foreign_statement(side, "External");
         }
         world.write(SideName::Source, "a");
         world.write(SideName::Source, "b");
@@ -363,10 +363,10 @@ impl World {
                 .iter()
                 .filter_map(|statement| statement["Sid"].as_str())
                 .collect();
-            let ours: Vec<&str> = sids.iter().copied().filter(|sid| sid.starts_with("S3ferry")).collect();
+            let own: Vec<&str> = sids.iter().copied().filter(|sid| sid.starts_with("S3ferry")).collect();
             let is_gone = policy.is_stripped && !policy.is_restored;
-            if ours != expected && !is_gone {
-                self.violate(format!("the {} policy has {ours:?}, not {expected:?}", side.as_str()));
+            if own != expected && !is_gone {
+                self.violate(format!("the {} policy has {own:?}, not {expected:?}", side.as_str()));
             }
             for sid in &policy.foreign {
                 if !statements.contains(&foreign(sid)) {

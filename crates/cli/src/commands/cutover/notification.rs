@@ -84,12 +84,12 @@ impl QueueNotification {
 
     pub(super) async fn read(&self) -> Result<Option<String>, CliError> {
         let configuration = self.bucket.notification().await?;
-        let ours = configuration.queues.iter().filter(|entry| entry.arn == self.queue_arn);
-        let ours: Vec<StoredEntry> = ours.map(StoredEntry::from).collect();
-        if ours.is_empty() {
+        let own = configuration.queues.iter().filter(|entry| entry.arn == self.queue_arn);
+        let own: Vec<StoredEntry> = own.map(StoredEntry::from).collect();
+        if own.is_empty() {
             return Ok(None);
         }
-        let text = serde_json::to_string(&ours);
+        let text = serde_json::to_string(&own);
         text.map(Some).map_err(|error| CliError::Bug(error.to_string()))
     }
 

@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::print_message;
 use crate::sides::BucketPair;
 
-/// A driver, and what it was told last.
+/// A driver, and what it last received.
 #[derive(Debug)]
 pub(super) struct ApplicationSwitch {
     args: CutoverSwitchArgs,
