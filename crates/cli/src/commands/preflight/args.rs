@@ -22,7 +22,8 @@ Examples:
       --destination-region eu-central-1
   Check again with the stack, for S3 replication beside the replicator:
     s3ferry preflight --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --stack s3ferry-source --engine both
+      --destination-region eu-central-1 --stack s3ferry-source \\
+      --replication-engine both
   Take the objects from an inventory, and accept what you checked yourself:
     s3ferry preflight --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --accept kms-key-policies \\
@@ -46,7 +47,7 @@ pub struct PreflightArgs {
     accept: Vec<String>,
     /// What will replicate new writes, as the parameter ReplicationEngine
     #[arg(long, value_enum, value_name = "ENGINE", default_value_t = EngineArg::Lambda)]
-    engine: EngineArg,
+    replication_engine: EngineArg,
     /// Path of events to the replicator, as the parameter EventSource
     #[arg(long, value_enum, value_name = "SOURCE", default_value_t = EventSourceArg::Queue)]
     event_source: EventSourceArg,
@@ -91,7 +92,7 @@ impl PreflightArgs {
 
     pub(super) fn choices(&self, now: Timestamp) -> MigrationChoices {
         MigrationChoices {
-            engine: match self.engine {
+            engine: match self.replication_engine {
                 EngineArg::Lambda => ReplicationEngine::Lambda,
                 EngineArg::Crr => ReplicationEngine::Crr,
                 EngineArg::Both => ReplicationEngine::Both,
