@@ -154,9 +154,9 @@ format: ## Format the code
 
 ##@ Test
 
+# The build of the tests includes the CLI. A build of its own would compile the SDKs a second time.
 .PHONY: test
 test: build-functions s3sim setup ## Run every test: unit, contract, templates, end to end, documentation
-	cargo build $(LOCKED) --package s3ferry-cli
 	S3FERRY_BIN="$(CURDIR)/target/debug/s3ferry" $(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
 
