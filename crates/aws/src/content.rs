@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
-use crate::client;
+use crate::timeouts;
 
 /// Maximum attempts in a row that read no bytes.
 const MAX_ATTEMPTS_WITHOUT_PROGRESS: u32 = 4;
@@ -71,7 +71,7 @@ impl S3Content {
             .set_range((*offset > 0).then(|| format!("bytes={offset}-")))
             .set_expected_bucket_owner(reading.owner())
             .customize()
-            .config_override(client::downloading())
+            .config_override(timeouts::downloading())
             .send()
             .await;
         let mut answer = match answer {

@@ -19,9 +19,10 @@ use crate::attribute_update::update_attributes;
 use crate::bucket_reader::BucketReader;
 use crate::cached_settings::CachedSetting;
 use crate::classify::{AttemptedOperation, ErrorAnswer};
-use crate::client::{self, Clients};
+use crate::client::Clients;
 use crate::copy_source;
 use crate::source::S3Source;
+use crate::timeouts;
 use crate::write_headers::{InvalidHeaderValue, RequestHeaders};
 
 /// The bucket that is migrated to.
@@ -228,7 +229,7 @@ impl DestinationObjects for S3Destination {
             .headers(key, &order.explicit)
             .await?
             .with_directives(&order.explicit);
-        let request = client::copying(self.copy_request(key, order).customize(), order.size_bytes);
+        let request = timeouts::copying(self.copy_request(key, order).customize(), order.size_bytes);
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let result = answer.copy_object_result();

@@ -10,7 +10,8 @@ use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
-use crate::client::{self, Clients};
+use crate::client::Clients;
+use crate::timeouts;
 
 /// Maximum downloads of an object whose content is interrupted.
 const FETCH_ATTEMPTS: u32 = 4;
@@ -162,7 +163,7 @@ impl FileStore {
                 .bucket(self.bucket.as_str())
                 .key(key.as_str())
                 .customize()
-                .config_override(client::downloading())
+                .config_override(timeouts::downloading())
                 .send()
                 .await;
             let answer = answer.map_err(|error| {

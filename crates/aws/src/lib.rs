@@ -35,6 +35,7 @@ pub mod results;
 pub mod settings;
 pub mod source;
 pub mod state;
+mod timeouts;
 mod upload;
 mod versions;
 pub mod wiring;

@@ -16,9 +16,9 @@ use s3ferry_engine::ports::{CopiedPart, MultipartUploads, UploadCompletion, Writ
 
 use crate::checksum::{by_algorithm, completed, only, type_of};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
-use crate::client;
 use crate::destination::{S3Destination, unreadable};
 use crate::listing::is_key;
+use crate::timeouts;
 
 impl MultipartUploads for S3Destination {
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
@@ -59,7 +59,7 @@ impl MultipartUploads for S3Destination {
             .set_copy_source_range(range_of(part))
             .set_expected_source_bucket_owner(self.source.owner())
             .customize();
-        let sent = client::copying(request, part.size_bytes).send().await;
+        let sent = timeouts::copying(request, part.size_bytes).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let result = answer.copy_part_result();
         let etag = result.and_then(|result| ETag::new(result.e_tag()?).ok());
@@ -175,7 +175,7 @@ impl MultipartUploads for S3Destination {
             WriteCondition::Absent => request.if_none_match("*"),
             WriteCondition::Matches(etag) => request.if_match(etag.quoted()),
         };
-        let request = client::completing(request.customize(), completion.parts.len());
+        let request = timeouts::completing(request.customize(), completion.parts.len());
         let sent = request.send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());

@@ -119,7 +119,9 @@ fn configuration_lists_every_key_of_the_migration_file() {
                     .map(|parameter| format!("`{}`", parameter.name))
                     .collect::<Vec<_>>()
             };
-            let names = [parameters(SOURCE_PARAMETERS), parameters(DESTINATION_PARAMETERS)].concat();
+            let mut names = [parameters(SOURCE_PARAMETERS), parameters(DESTINATION_PARAMETERS)].concat();
+            // A parameter of both stacks.
+            names.dedup();
             let default = if key.default.is_empty() {
                 String::new()
             } else {

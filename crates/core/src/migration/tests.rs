@@ -301,6 +301,7 @@ fn parameters_of_deployed_stacks_survive_the_file() {
         ("BucketName", "photos-eu"),
         ("CreateBucket", "false"),
         ("KmsKeyArn", KEY),
+        ("ReplicationEngine", "both"),
     ];
     let values = MigrationValues::of_stacks(
         &stack(&source, SOURCE_PARAMETERS),

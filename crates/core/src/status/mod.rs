@@ -11,7 +11,7 @@ mod verdict;
 mod tests;
 
 pub use lag::{LagEstimate, LagSource};
-pub use readings::{CrrMetrics, DataPoint, QueueCounts, Reading, RunReading, SourceMetrics, StatusReadings};
+pub use readings::{CrrMetrics, DataPoint, QueueCounts, RunReading, SourceMetrics, StatusReading, StatusReadings};
 pub use verdict::{StatusAssessment, StatusReason, StatusVerdict, assess};
 
 use std::time::Duration;

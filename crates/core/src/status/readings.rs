@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::time::Timestamp;
 
 /// A value that was read, or the reason why it could not be read.
-pub type Reading<T> = Result<T, Failure>;
+pub type StatusReading<T> = Result<T, Failure>;
 
 /// Value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,21 +105,21 @@ pub struct StatusReadings {
     /// Whether the replicator copies new writes. Otherwise it repairs only what S3's own replication failed to copy.
     pub replicator_copies: bool,
     /// The queue of the replicator.
-    pub queue: Reading<QueueCounts>,
+    pub queue: StatusReading<QueueCounts>,
     /// Messages of the dead-letter queue.
-    pub dead_letters: Reading<u64>,
+    pub dead_letters: StatusReading<u64>,
     /// Metrics of the source stack.
-    pub metrics: Reading<SourceMetrics>,
+    pub metrics: StatusReading<SourceMetrics>,
     /// Metrics of S3's own replication, if the stack uses it.
-    pub crr: Option<Reading<CrrMetrics>>,
+    pub crr: Option<StatusReading<CrrMetrics>>,
     /// The canary, if the stack has one.
-    pub canary: Option<Reading<CanaryReading>>,
+    pub canary: Option<StatusReading<CanaryReading>>,
     /// Multipart copies in progress.
-    pub uploads: Reading<u64>,
+    pub uploads: StatusReading<u64>,
     /// Deletes that were announced. Intents stay after their deletes.
-    pub delete_intents: Reading<u64>,
+    pub delete_intents: StatusReading<u64>,
     /// The latest executions of the final sync, the newest first.
-    pub runs: Reading<Vec<RunReading>>,
+    pub runs: StatusReading<Vec<RunReading>>,
 }
 
 impl StatusReadings {

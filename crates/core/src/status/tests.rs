@@ -210,7 +210,7 @@ fn only_the_latest_final_sync_counts() {
 
 fn reading<T: std::fmt::Debug + Clone + 'static>(
     value: impl Strategy<Value = T> + 'static,
-) -> BoxedStrategy<Reading<T>> {
+) -> BoxedStrategy<StatusReading<T>> {
     prop_oneof![9 => value.prop_map(Ok), 1 => Just(Err(failure()))].boxed()
 }
 

@@ -13,7 +13,7 @@ use s3ferry_core::canary::{CanaryReading, canary_key};
 use s3ferry_core::delete_intent::INTENTS;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
-use s3ferry_core::status::{CrrMetrics, Reading, SourceMetrics, StatusReadings, assess};
+use s3ferry_core::status::{CrrMetrics, SourceMetrics, StatusReading, StatusReadings, assess};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UPLOADS;
 use s3ferry_engine::ports::Clock as _;
@@ -148,7 +148,7 @@ impl ObservedMigration {
         }
     }
 
-    async fn metrics(&self, now: Timestamp) -> Reading<SourceMetrics> {
+    async fn metrics(&self, now: Timestamp) -> StatusReading<SourceMetrics> {
         let (source_bucket, region) = &self.source;
         let scope = MetricScope {
             source_bucket,
@@ -158,7 +158,7 @@ impl ObservedMigration {
         source_metrics(&self.clients, region, &scope, now).await
     }
 
-    async fn crr(&self, now: Timestamp) -> Option<Reading<CrrMetrics>> {
+    async fn crr(&self, now: Timestamp) -> Option<StatusReading<CrrMetrics>> {
         if !self.uses_crr {
             return None;
         }
@@ -169,7 +169,7 @@ impl ObservedMigration {
         Some(crr_metrics(&self.clients, &buckets, now).await)
     }
 
-    async fn canary(&self, now: Timestamp) -> Option<Reading<CanaryReading>> {
+    async fn canary(&self, now: Timestamp) -> Option<StatusReading<CanaryReading>> {
         let key = self.canary.as_ref()?;
         let on = async |side: &(BucketName, Region), owner: Option<&AccountId>| {
             canary(&self.clients, &side.0, &side.1, owner, key).await

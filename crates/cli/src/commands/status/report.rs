@@ -2,7 +2,7 @@
 
 use s3ferry_core::canary::CanaryReading;
 use s3ferry_core::status::{
-    CrrMetrics, DataPoint, LagEstimate, QueueCounts, Reading, RunReading, StatusAssessment, StatusReadings,
+    CrrMetrics, DataPoint, LagEstimate, QueueCounts, RunReading, StatusAssessment, StatusReading, StatusReadings,
     StatusVerdict,
 };
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ fn seconds(point: Option<DataPoint>) -> String {
     point.map_or_else(|| "unknown".to_owned(), |point| format!("{:.1} s", point.value))
 }
 
-fn counted(reading: &Reading<u64>) -> String {
+fn counted(reading: &StatusReading<u64>) -> String {
     match reading {
         Ok(count) if *count >= COUNT_LIMIT => format!("{} or more", grouped(*count)),
         Ok(count) => grouped(*count),
@@ -214,7 +214,7 @@ fn counted(reading: &Reading<u64>) -> String {
     }
 }
 
-fn runs_text(runs: &Reading<Vec<RunReading>>) -> String {
+fn runs_text(runs: &StatusReading<Vec<RunReading>>) -> String {
     let Ok(runs) = runs else { return UNREADABLE.to_owned() };
     let listed: Vec<String> = runs.iter().map(|run| format!("{} {}", run.name, run.state)).collect();
     if listed.is_empty() {
@@ -224,7 +224,7 @@ fn runs_text(runs: &Reading<Vec<RunReading>>) -> String {
     }
 }
 
-fn crr_text(crr: &Reading<CrrMetrics>) -> String {
+fn crr_text(crr: &StatusReading<CrrMetrics>) -> String {
     let Ok(crr) = crr else { return UNREADABLE.to_owned() };
     let number =
         |point: Option<DataPoint>| point.map_or_else(|| "unknown".to_owned(), |point| format!("{:.0}", point.value));
@@ -237,7 +237,7 @@ fn crr_text(crr: &Reading<CrrMetrics>) -> String {
     )
 }
 
-fn canary_text(canary: &Reading<CanaryReading>) -> String {
+fn canary_text(canary: &StatusReading<CanaryReading>) -> String {
     match canary {
         Err(_) => UNREADABLE.to_owned(),
         Ok(CanaryReading::Absent) => "not written yet".to_owned(),
