@@ -95,7 +95,7 @@ def output_of(cli: pathlib.Path, *arguments: str) -> str:
 def cli_commands(cli: pathlib.Path) -> list[str]:
     """Returns the names of the commands in the CLI's help."""
     _, _, commands = output_of(cli, "--help").partition("\nCommands:\n")
-    names = re.findall(r"^  ([a-z]+)\b", commands.partition("\n\n")[0], flags=re.MULTILINE)
+    names = re.findall(r"^  ([a-z-]+)\b", commands.partition("\n\n")[0], flags=re.MULTILINE)
     return [name for name in names if name != "help"]
 
 
