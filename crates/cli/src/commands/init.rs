@@ -104,7 +104,7 @@ pub async fn run(shared: &SharedArgs, args: &InitArgs) -> Result<CommandOutcome,
     print_message(if to_fill_in > 0 {
         "next: replace each FILL-IN in the file"
     } else {
-        "next: read the file, then run `s3ferry diff` or `s3ferry deploy-parameters`"
+        "next: read the file, then run `s3ferry preflight`"
     });
     Ok(CommandOutcome::Done)
 }

@@ -55,7 +55,7 @@ pub(super) fn step(format: Format, step: CutoverStep, record: &StepRecord) -> Re
             for (name, value) in record
                 .measured
                 .iter()
-                .filter(|(_, value)| !value.is_array() && !value.is_object())
+                .filter(|(_, value)| !value.is_array() && !value.is_object() && !value.is_null())
             {
                 output.line(format!("            {}: {}", name.replace('_', " "), plain(value)))?;
             }
