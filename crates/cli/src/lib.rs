@@ -26,6 +26,7 @@ pub mod nested;
 pub mod output;
 pub mod policy;
 pub mod progress;
+mod question;
 mod report_files;
 pub mod rows;
 pub mod sampling;

@@ -7,7 +7,7 @@ use s3ferry_core::preflight::facts::{KeyFacts, KeyState, LambdaLimits, StackFact
 use s3ferry_core::preflight::{AccountFacts, Reading, UnknownReading, UnknownReason};
 
 use super::configuration::parsed_policy;
-use super::reading::{required, unknown_failure};
+use super::reading::required;
 use crate::batch::stacks;
 use crate::client::Clients;
 
@@ -132,7 +132,7 @@ pub async fn stack(clients: &Clients, region: &Region, name: &str) -> StackFacts
                 format!("stack {name} has no output {key}"),
             ),
         },
-        Err(failure) => Reading::Unknown(unknown_failure(failure.clone())),
+        Err(failure) => Reading::Unknown(failure.clone().into()),
     };
     let queue_message_bytes = match output("ReplicationQueueUrl") {
         Reading::Known(url) => message_bytes(clients, region, &url).await,

@@ -7,7 +7,7 @@ use s3ferry_core::preflight::facts::{BucketExistence, BucketFacts};
 use s3ferry_core::preflight::{ExpectedBucket, Reading, VersionSample};
 use s3ferry_core::wiring::Versioning;
 
-use super::reading::{required, unknown_failure};
+use super::reading::required;
 use super::{region_of, versioning_of};
 use crate::client::Clients;
 use crate::wiring::notification;
@@ -118,7 +118,7 @@ impl BucketFactsReader {
         match region_of(&client, self.name(), &self.region, Some(caller)).await {
             Ok(_) => Reading::Known(true),
             Err(failure) if failure.code.is_denial() && self.exists() => Reading::Known(false),
-            Err(failure) => Reading::Unknown(unknown_failure(failure)),
+            Err(failure) => Reading::Unknown(failure.into()),
         }
     }
 
@@ -159,5 +159,5 @@ async fn existence(client: &Client, expected: &ExpectedBucket) -> Result<Reading
     if failure.code.is_denial() && owner.is_some() && region_of(client, name, region, None).await.is_ok() {
         return Ok(Reading::Known(BucketExistence::OtherOwner));
     }
-    Ok(Reading::Unknown(unknown_failure(failure)))
+    Ok(Reading::Unknown(failure.into()))
 }

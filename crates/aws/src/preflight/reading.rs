@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use s3ferry_core::failure::{Failure, FailureCode};
+use s3ferry_core::failure::FailureCode;
 use s3ferry_core::preflight::{Reading, UnknownReading, UnknownReason};
 
 use crate::classify::ErrorAnswer;
@@ -59,18 +59,5 @@ fn unknown(answer: ErrorAnswer, action: &'static str) -> UnknownReading {
         reason,
         action: action.to_owned(),
         detail: answer.message,
-    }
-}
-
-/// Converts the failure of a read that has an adapter already.
-pub(super) fn unknown_failure(failure: Failure) -> UnknownReading {
-    UnknownReading {
-        reason: if failure.code.is_denial() {
-            UnknownReason::Denied
-        } else {
-            UnknownReason::Failed
-        },
-        action: failure.action,
-        detail: failure.detail,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::failure::Failure;
+
 /// Result of reading one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
@@ -43,6 +45,21 @@ impl fmt::Display for UnknownReading {
             UnknownReason::Unsupported => write!(formatter, "the endpoint does not support {action}: {detail}"),
             UnknownReason::Failed => write!(formatter, "{action} failed: {detail}"),
             UnknownReason::NotRead => write!(formatter, "not read: {detail}"),
+        }
+    }
+}
+
+impl From<Failure> for UnknownReading {
+    fn from(failure: Failure) -> Self {
+        let is_denied = failure.code.is_denial();
+        Self {
+            reason: if is_denied {
+                UnknownReason::Denied
+            } else {
+                UnknownReason::Failed
+            },
+            action: failure.action,
+            detail: failure.detail,
         }
     }
 }

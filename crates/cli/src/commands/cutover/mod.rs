@@ -27,10 +27,12 @@ use self::args::{
 use self::open::{CutoverSetup, FinalSyncOptions};
 use self::switch::ApplicationSwitch;
 use crate::args::SharedArgs;
+use crate::bucket_side::BucketSide;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
+use crate::location::Location;
 use crate::nested::NestedCommands;
-use crate::output::{CapturedOutput, Format, Output};
+use crate::output::{Format, Output};
 use crate::text::escaped_key;
 
 /// Keys that a message names.
@@ -370,20 +372,17 @@ async fn is_equal_now(
     nested: NestedCommands<'_>,
 ) -> Result<bool, CliError> {
     let buckets = certificate.buckets().map_err(CutoverRefusal::Certificate)?;
-    let location = |bucket: &str| format!("s3://{bucket}/{}", buckets.route.prefix);
-    let mut words = vec!["verify".to_owned()];
-    words.extend(["--source".to_owned(), location(buckets.route.source.as_str())]);
-    words.extend(["--source-region".to_owned(), buckets.source_region.to_string()]);
-    words.extend(["--destination".to_owned(), location(buckets.route.destination.as_str())]);
-    words.extend([
-        "--destination-region".to_owned(),
-        buckets.destination_region.to_string(),
-    ]);
-    for (flag, value) in [("--profile", &shared.profile), ("--endpoint-url", &shared.endpoint_url)] {
-        words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
-    }
-    let captured = (shared.output == Format::Json).then(CapturedOutput::begin);
-    let compared = nested(words).await;
-    drop(captured.map(CapturedOutput::end));
-    Ok(compared? == CommandOutcome::Done)
+    let side = |bucket, region| BucketSide {
+        location: Location {
+            bucket,
+            prefix: buckets.route.prefix.clone(),
+        },
+        region,
+        owner: None,
+    };
+    let source = side(buckets.route.source.clone(), buckets.source_region);
+    let destination = side(buckets.route.destination.clone(), buckets.destination_region);
+    let words = proof::command_on(shared, "verify", &source, &destination);
+    let compared = proof::run_quietly(shared.output, nested, words).await?;
+    Ok(compared == CommandOutcome::Done)
 }

@@ -1,6 +1,6 @@
 //! The steps of a cutover on standard output, its certificate in files, and questions to the operator.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use askama::Template;
@@ -15,7 +15,7 @@ use crate::exit::CliError;
 use crate::files::folder_of;
 use crate::interrupt::Interrupt;
 use crate::output::{Format, Output};
-use crate::progress::print_message;
+use crate::question::answer_to;
 use crate::text::escaped_text;
 
 /// One step, as a line of JSON.
@@ -70,17 +70,8 @@ fn plain(value: &Value) -> String {
 
 /// Asks a question that only `yes` answers.
 pub(super) async fn asks(question: &str, interrupt: &Interrupt) -> Result<bool, CliError> {
-    print_message(&format!("{question}\nType yes to continue:"));
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let typed = tokio::select! {
-        () = interrupt.wait() => return Err(CliError::Interrupted),
-        typed = typed => typed.map_err(|error| CliError::Bug(error.to_string()))?,
-    };
-    let typed = typed.map_err(CliError::file("read the answer"))?;
-    Ok(typed.trim() == "yes")
+    let answer = answer_to(&format!("{question}\nType yes to continue:"), interrupt).await?;
+    Ok(answer == "yes")
 }
 
 /// The page of a certificate.

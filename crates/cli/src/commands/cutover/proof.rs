@@ -12,8 +12,10 @@ use s3ferry_engine::ports::Clock as _;
 use serde_json::{Map, Value, json};
 
 use super::open::CutoverSetup;
+use crate::args::SharedArgs;
 use crate::bucket_side::BucketSide;
 use crate::exit::{CliError, CommandOutcome};
+use crate::nested::NestedCommands;
 use crate::output::{CapturedOutput, Format};
 
 /// Exceptions that a message names.
@@ -21,8 +23,17 @@ const NAMED: usize = 10;
 
 /// Runs a command of a step. Its results are files; with JSON, its output is dropped.
 async fn run(setup: &CutoverSetup<'_>, words: Vec<String>) -> Result<CommandOutcome, CliError> {
-    let captured = (setup.format == Format::Json).then(CapturedOutput::begin);
-    let ended = (setup.nested)(words).await;
+    run_quietly(setup.format, setup.nested, words).await
+}
+
+/// Runs a command; with JSON, its output is dropped.
+pub(super) async fn run_quietly(
+    format: Format,
+    nested: NestedCommands<'_>,
+    words: Vec<String>,
+) -> Result<CommandOutcome, CliError> {
+    let captured = (format == Format::Json).then(CapturedOutput::begin);
+    let ended = nested(words).await;
     drop(captured.map(CapturedOutput::end));
     ended
 }
@@ -34,6 +45,16 @@ pub(super) fn command(setup: &CutoverSetup<'_>, name: &str, from: SideName) -> V
         SideName::Source => (&sides.source, &sides.destination),
         SideName::Destination => (&sides.destination, &sides.source),
     };
+    command_on(setup.shared, name, source, destination)
+}
+
+/// Returns a command on two buckets.
+pub(super) fn command_on(
+    shared: &SharedArgs,
+    name: &str,
+    source: &BucketSide,
+    destination: &BucketSide,
+) -> Vec<String> {
     let mut words = vec![name.to_owned()];
     let mut side = |flag: &str, side: &BucketSide| {
         words.extend([format!("--{flag}"), side.location.to_string()]);
@@ -44,7 +65,6 @@ pub(super) fn command(setup: &CutoverSetup<'_>, name: &str, from: SideName) -> V
     };
     side("source", source);
     side("destination", destination);
-    let shared = setup.shared;
     let given = [("--profile", &shared.profile), ("--endpoint-url", &shared.endpoint_url)];
     for (flag, value) in given {
         words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));

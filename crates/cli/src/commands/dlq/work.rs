@@ -15,7 +15,7 @@ use crate::args::SharedArgs;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::output::{Format, Output};
-use crate::progress::print_message;
+use crate::question::answer_to;
 use crate::text::grouped;
 
 /// The arguments of `dlq redrive`.
@@ -132,25 +132,17 @@ async fn confirm(queues: &LetterQueues, filter: &DeadLetterFilter, interrupt: &I
     })
     .await;
     ended.map_err(letter_error)?;
-    print_message(&format!(
+    let question = format!(
         "{} dead letters of {} are deleted, and their writes are not retried.\nType drop to continue:",
         grouped(selected),
         queues.letters_url
-    ));
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let typed = tokio::select! {
-        () = interrupt.wait() => return Err(CliError::Interrupted),
-        typed = typed => typed.map_err(|error| CliError::Bug(error.to_string()))?,
-    };
-    let typed = typed.map_err(CliError::unreadable("read the confirmation"))?;
-    if typed.trim() == "drop" {
+    );
+    let typed = answer_to(&question, interrupt).await?;
+    if typed == "drop" {
         return Ok(());
     }
     Err(CliError::usage(
-        format!("`{}` is not drop; nothing was deleted", typed.trim()),
+        format!("`{typed}` is not drop; nothing was deleted"),
         "type drop, or pass --yes",
     ))
 }

@@ -14,8 +14,7 @@ use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{ObjectKey, Region};
 use s3ferry_core::preflight::facts::KeyFacts;
 use s3ferry_core::preflight::{
-    BucketFacts, HeadSample, KeySpread, ObjectSample, PreflightFacts, Reading, SampleOrigin, UnknownReading,
-    UnknownReason, VersionSample,
+    BucketFacts, HeadSample, KeySpread, ObjectSample, PreflightFacts, Reading, SampleOrigin, VersionSample,
 };
 use s3ferry_engine::ports::{Clock as _, SourceBucket as _};
 
@@ -225,7 +224,7 @@ async fn with_annotations(
     match bucket.read_more(key, &facts, &attributes).await {
         Ok(more) => more.unwrap_or(facts),
         Err(failure) => {
-            sample.annotations_failed = Some(unknown_reading(failure));
+            sample.annotations_failed = Some(failure.into());
             facts
         }
     }
@@ -256,17 +255,5 @@ async fn keys(clients: &Clients, sides: [&BucketFacts; 2], heads: &Reading<HeadS
 }
 
 fn unknown<T>(failure: Failure) -> Reading<T> {
-    Reading::Unknown(unknown_reading(failure))
-}
-
-fn unknown_reading(failure: Failure) -> UnknownReading {
-    UnknownReading {
-        reason: if failure.code.is_denial() {
-            UnknownReason::Denied
-        } else {
-            UnknownReason::Failed
-        },
-        action: failure.action,
-        detail: failure.detail,
-    }
+    Reading::Unknown(failure.into())
 }

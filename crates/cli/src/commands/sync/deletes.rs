@@ -10,6 +10,7 @@ use s3ferry_core::names::ObjectKey;
 use crate::exit::CliError;
 use crate::interrupt::Interrupt;
 use crate::progress::print_message;
+use crate::question::answer_to;
 use crate::sides::BucketPair;
 use crate::text::grouped;
 
@@ -85,27 +86,16 @@ pub(super) async fn confirm(sides: &BucketPair, deletes: &Deletes, interrupt: &I
     for warning in &sides.warnings {
         print_message(warning);
     }
-    print_message(&format!(
+    let question = format!(
         "{}.\nType the name of the destination bucket to continue:",
         question(sides, deletes)
-    ));
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let typed = tokio::select! {
-        () = interrupt.wait() => return Err(CliError::Interrupted),
-        typed = typed => typed.map_err(|error| CliError::Bug(error.to_string()))?,
-    };
-    let typed = typed.map_err(CliError::file("read the confirmation"))?;
-    if typed.trim() == bucket.as_str() {
+    );
+    let typed = answer_to(&question, interrupt).await?;
+    if typed == bucket.as_str() {
         return Ok(());
     }
     Err(CliError::usage(
-        format!(
-            "`{}` is not the name of the destination bucket; nothing was deleted",
-            typed.trim()
-        ),
+        format!("`{typed}` is not the name of the destination bucket; nothing was deleted"),
         format!("type {bucket}, or omit --delete"),
     ))
 }
